@@ -1,0 +1,3 @@
+module github.com/lovage-go/lovage
+
+go 1.26
