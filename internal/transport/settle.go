@@ -1,0 +1,171 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// Mode says what a settlement needs of the claim.
+type Mode byte
+
+// The modes of a settlement.
+const (
+	// Ack ends the claim; the effects happen only if it still stood.
+	Ack Mode = 'A'
+	// Hold leaves the claim; the effects happen only if it stands (a STARTED result).
+	Hold Mode = 'H'
+	// Free needs no claim: the message was acknowledged before it ran (acks_late=False).
+	Free Mode = 'N'
+)
+
+// Settlement is what becomes of one message. Its effects are carried out together with its acknowledgement, in one step.
+type Settlement struct {
+	Claim   Claim
+	Mode    Mode
+	Effects []Effect
+}
+
+// Effect is one write of the settle step; made by the functions below.
+type Effect struct {
+	op   byte
+	key  string // takes a KEYS slot when not empty
+	args []any
+}
+
+// StoreResult stores a result document under key for ttl (0 = for ever) and publishes it on the channel of the same name.
+// A stored SUCCESS is kept, as Celery keeps it.
+func StoreResult(key string, document []byte, ttl time.Duration) Effect {
+	return Effect{op: 'S', key: key, args: []any{document, ttl.Milliseconds(), key}}
+}
+
+// Push appends a message to the tail of a queue's list, as a producer does.
+func Push(list string, message []byte) Effect {
+	return Effect{op: 'L', key: list, args: []any{message}}
+}
+
+// Publish sends a payload to a channel.
+func Publish(channel string, payload []byte) Effect {
+	return Effect{op: 'E', args: []any{channel, payload}}
+}
+
+// GiveBack puts the claimed message itself back at the head of a list, byte for byte.
+func GiveBack(list, queue string) Effect {
+	return Effect{op: 'B', key: list, args: []any{tail(queue)}}
+}
+
+// Requeue puts the claimed message itself at the tail of a list, as Celery's reject with requeue does.
+func Requeue(list, queue string) Effect {
+	return Effect{op: 'T', key: list, args: []any{tail(queue)}}
+}
+
+// Park sets the claimed message aside until due: it stays in unacked, under the due time, and any session of the queue takes it when due.
+func (b *Broker) Park(queue string, due time.Time) Effect {
+	return Effect{op: 'P', key: b.layout.parked(queue), args: []any{Score(due)}}
+}
+
+// Bury moves the claimed message itself to the dead letters under an id, with a description in JSON.
+func Bury(id string, info []byte, queue string, now time.Time) Effect {
+	return Effect{op: 'D', args: []any{id, info, tail(queue), Score(now)}}
+}
+
+// Refusal tells which settlements were not carried out because their claim did not stand any more.
+type Refusal struct {
+	// Acks counts the plain acknowledgements whose claim was gone (their messages had been restored).
+	Acks int
+	// Seqs are the claims whose effects were refused.
+	Seqs []uint64
+}
+
+// Batch is a number of settlements that go to Redis in one script. Sent twice, it is carried out once.
+type Batch struct {
+	number  uint64
+	entries []Settlement
+}
+
+// NewBatch fixes the settlements under the session's next batch number.
+func (s *Session) NewBatch(entries []Settlement) Batch {
+	return Batch{number: s.batch.Add(1), entries: entries}
+}
+
+// Settle carries out a batch. When it fails on the way (the connection broke, Redis is full) the same batch is to be sent again, before any other: a
+// batch whose answer was lost changes nothing the second time and gives the first answer. One batch at a time per session.
+func (s *Session) Settle(ctx context.Context, batch Batch) (Refusal, error) {
+	if err := s.broker.storeElsewhere(ctx, batch.entries); err != nil {
+		return Refusal{}, err
+	}
+	reply, err := redis.Int64s(s.broker.eval(ctx, s.broker.scripts.settle, s.settleArgs(batch)...))
+	if err != nil {
+		return Refusal{}, fmt.Errorf("settle %d messages of %s: %w", len(batch.entries), s.id, err)
+	}
+	var refusal Refusal
+	if len(reply) > 0 {
+		refusal.Acks = int(reply[0])
+		for _, seq := range reply[1:] {
+			refusal.Seqs = append(refusal.Seqs, uint64(seq))
+		}
+	}
+	return refusal, nil
+}
+
+func (s *Session) settleArgs(batch Batch) redis.Args {
+	b, l := s.broker, s.broker.layout
+	keys := []any{l.unacked(), l.unackedIndex(), l.claims(s.id), l.settled(s.id), l.started(s.id),
+		l.deadLetter(), l.deadLetterInfo(), l.deadLetterMessage()}
+	argv := []any{s.id, batch.number, b.resultDatabase, b.dialer.database, len(batch.entries)}
+	for _, entry := range batch.entries {
+		at := len(argv)
+		argv = append(argv, entry.Claim.Seq, string(rune(entry.Mode)), 0)
+		count := 0
+		for _, effect := range entry.Effects {
+			if effect.op == 'S' && b.resultPool != nil {
+				continue // stored before, on its own server
+			}
+			count++
+			if effect.key != "" {
+				keys = append(keys, effect.key)
+			}
+			argv = append(argv, string(rune(effect.op)))
+			argv = append(argv, effect.args...)
+		}
+		argv[at+2] = count
+	}
+	args := make(redis.Args, 0, 1+len(keys)+len(argv))
+	args = append(args, len(keys))
+	args = append(args, keys...)
+	return append(args, argv...)
+}
+
+// storeElsewhere stores results on a server that is not the broker's. It comes before the acknowledgement: a crash in
+// between stores the result again after the redelivery, and a stored SUCCESS is kept.
+func (b *Broker) storeElsewhere(ctx context.Context, entries []Settlement) error {
+	if b.resultPool == nil {
+		return nil
+	}
+	for _, entry := range entries {
+		for _, effect := range entry.Effects {
+			if effect.op != 'S' {
+				continue
+			}
+			if err := b.storeResult(ctx, effect); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *Broker) storeResult(ctx context.Context, effect Effect) error {
+	conn, err := b.resultPool.GetContext(ctx)
+	if err != nil {
+		return fmt.Errorf("store result %s: %w", effect.key, err)
+	}
+	defer conn.Close()
+	args := append(redis.Args{1, effect.key}, effect.args...)
+	if _, err := b.scripts.result.DoContext(ctx, conn, args...); err != nil {
+		return fmt.Errorf("store result %s: %w", effect.key, err)
+	}
+	return nil
+}
