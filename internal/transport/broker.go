@@ -72,7 +72,7 @@ type Broker struct {
 	clock clock
 }
 
-type scripts struct{ claim, due, settle, fence, restore, result *redis.Script }
+type scripts struct{ claim, due, settle, fence, restore, result, unlock *redis.Script }
 
 //go:embed claim.lua
 var claimLua string
@@ -88,6 +88,9 @@ var fenceLua string
 
 //go:embed restore.lua
 var restoreLua string
+
+//go:embed unlock.lua
+var unlockLua string
 
 //go:embed result.lua
 var resultLua string
@@ -105,6 +108,7 @@ func New(options Options) (*Broker, error) {
 	b.scripts = scripts{
 		claim: redis.NewScript(-1, claimLua), due: redis.NewScript(-1, dueLua), settle: redis.NewScript(-1, settleLua),
 		fence: redis.NewScript(-1, fenceLua), restore: redis.NewScript(-1, restoreLua), result: redis.NewScript(-1, resultLua),
+		unlock: redis.NewScript(-1, unlockLua),
 	}
 	if options.ResultURL != "" {
 		if err := b.placeResults(ep, options); err != nil {

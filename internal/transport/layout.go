@@ -56,6 +56,10 @@ func (l Layout) queueStep(name string, step int) string {
 
 func (l Layout) binding(exchange string) string { return l.Prefix + "_kombu.binding." + exchange }
 
+func (l Layout) permanentBinding(exchange string) string {
+	return l.Prefix + "_kombu.binding_permanent." + exchange
+}
+
 func (l Layout) unacked() string      { return l.Prefix + l.Unacked }
 func (l Layout) unackedIndex() string { return l.Prefix + l.UnackedIndex }
 func (l Layout) unackedMutex() string { return l.Prefix + l.UnackedMutex }

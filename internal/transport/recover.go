@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -215,4 +214,3 @@ func (b *Broker) forget(ctx context.Context, id string) error {
 	}
 	return nil
 }
-

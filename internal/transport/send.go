@@ -19,8 +19,11 @@ type Binding struct{ Exchange, RoutingKey, Pattern, Queue string }
 func (b *Broker) Declare(ctx context.Context, bindings []Binding) error {
 	for _, binding := range bindings {
 		member := strings.Join([]string{binding.RoutingKey, binding.Pattern, binding.Queue}, prioritySeparator)
-		if _, err := b.do(ctx, "SADD", b.layout.binding(binding.Exchange), member); err != nil {
-			return fmt.Errorf("declare queue %s: %w", binding.Queue, err)
+		// kombu since 5.6 keeps a table whose permanent set lists a queue when it sweeps expired ones.
+		for _, key := range []string{b.layout.binding(binding.Exchange), b.layout.permanentBinding(binding.Exchange)} {
+			if _, err := b.do(ctx, "SADD", key, member); err != nil {
+				return fmt.Errorf("declare queue %s: %w", binding.Queue, err)
+			}
 		}
 	}
 	return nil
