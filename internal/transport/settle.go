@@ -71,6 +71,9 @@ func Bury(id string, info []byte, queue string, now time.Time) Effect {
 	return Effect{op: 'D', args: []any{id, info, tail(queue), Score(now)}}
 }
 
+// Report does nothing, but makes a refused settlement be named by its number; a plain acknowledgement is only counted.
+func Report() Effect { return Effect{op: 'X'} }
+
 // Refusal tells which settlements were not carried out because their claim did not stand any more.
 type Refusal struct {
 	// Acks counts the plain acknowledgements whose claim was gone (their messages had been restored).
@@ -168,4 +171,18 @@ func (b *Broker) storeResult(ctx context.Context, effect Effect) error {
 		return fmt.Errorf("store result %s: %w", effect.key, err)
 	}
 	return nil
+}
+
+// Size is about how many bytes the effect sends.
+func (e Effect) Size() int {
+	size := len(e.key)
+	for _, arg := range e.args {
+		switch arg := arg.(type) {
+		case []byte:
+			size += len(arg)
+		case string:
+			size += len(arg)
+		}
+	}
+	return size
 }

@@ -17,6 +17,7 @@
 --          P K due                park until due: the claim leaves this worker but stays in unacked
 --          D id info tail now     move the claimed message itself to the dead letters
 --          E channel payload      publish
+--          X                      nothing; the entry is named when it is refused
 -- Returns {number of plain acks whose claim was gone, sequence numbers of the other entries that were refused...}.
 -- A batch that was already carried out (its answer was lost) returns its first answer and changes nothing.
 -- HDEL comes before any write that a full Redis may refuse; once a script has written, the rest of it is allowed.
@@ -71,6 +72,8 @@ local function operation(run, tag, seq, value)
   elseif op == 'E' then
     if run then redis.call('PUBLISH', ARGV[a + 1], ARGV[a + 2]) end
     a = a + 3
+  elseif op == 'X' then
+    a = a + 1
   else
     error('unknown operation ' .. tostring(op))
   end
