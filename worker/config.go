@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/lovage-go/lovage/internal/transport"
 	"github.com/lovage-go/lovage/protocol"
@@ -132,7 +133,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.ResultExpires = max(0, c.ResultExpires)
 	if c.Logger == nil {
-		logger, err := zap.NewProduction()
+		production := zap.NewProductionConfig()
+		production.DisableStacktrace = true // the place in this package says nothing about the task
+		production.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+		logger, err := production.Build()
 		if err != nil {
 			return c, fmt.Errorf("configure worker: %w", err)
 		}

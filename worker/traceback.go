@@ -22,8 +22,12 @@ func traceback(err error) string {
 			fmt.Fprintf(&out, "  caused by %T: %s\n", cause, cause)
 		}
 	}
-	x := tasks.ExceptionOf(err)
-	fmt.Fprintf(&out, "%s: %s\n", x.Type, err)
+	var raised *tasks.Error
+	if errors.As(err, &raised) {
+		out.WriteString(err.Error() + "\n")
+	} else {
+		fmt.Fprintf(&out, "%s: %s\n", tasks.ExceptionOf(err).Type, err)
+	}
 	return out.String()
 }
 
