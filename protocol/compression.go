@@ -2,33 +2,41 @@ package protocol
 
 import (
 	"bytes"
-	"compress/bzip2"
-	"compress/zlib"
+	stdbzip2 "compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/andybalholm/brotli"
-	dsnetbzip2 "github.com/dsnet/compress/bzip2"
+	"github.com/dsnet/compress/bzip2"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 )
 
-// The content types that kombu writes into headers.compression (kombu/compression.py).
+// The content types of kombu's compressions (kombu/compression.py), as they stand in the header "compression".
 const (
-	CompressionZlib   = "application/x-gzip" // zlib's format in spite of its name: there is no gzip header
+	CompressionZlib   = "application/x-gzip" // in spite of its name zlib's format, without gzip's header
 	CompressionBzip2  = "application/x-bz2"
-	CompressionLzma   = "application/x-lzma" // an .xz container
 	CompressionBrotli = "application/x-brotli"
+	CompressionLzma   = "application/x-lzma" // an .xz container
 	CompressionZstd   = "application/zstd"
 )
 
-// compressionType accepts kombu's short names beside the content types.
+// defaultMaxBody is the limit of an inflated body where the caller has none.
+const defaultMaxBody = 64 << 20
+
+// maxWindow bounds what a decoder may allocate because a stream's header says so: zstd's window and xz's dictionary. Python's defaults
+// need 2 MiB and 8 MiB; 64 MiB is what the highest preset of xz asks for.
+const maxWindow = 64 << 20
+
+// compressionType gives the content type that kombu writes into the header "compression" for a name that Celery's setting task_compression may
+// hold. Any other text is returned as it is.
 func compressionType(name string) string {
 	switch name {
-	case "zlib", "gzip":
+	case "gzip", "zlib":
 		return CompressionZlib
-	case "bzip2", "bz2":
+	case "bzip2", "bzip":
 		return CompressionBzip2
 	case "lzma", "xz":
 		return CompressionLzma
@@ -40,87 +48,127 @@ func compressionType(name string) string {
 	return name
 }
 
-// Inflate undoes a compression named by its content type (or kombu's short name). More than most bytes of output is an error that wraps ErrTooLarge; no more
-// than that is ever allocated for the output, and the decoders' own windows are bounded too.
-func Inflate(contentType string, data []byte, most int64) ([]byte, error) {
-	reader, err := inflater(compressionType(contentType), data, most)
+// Inflate undoes a compression named by its content type or by an alias of it (gzip, zlib, bzip2, bzip, lzma, xz, brotli, zstd, zstandard). A result above maxSize bytes is ErrTooLarge;
+// 0 stands for 64 MiB. Memory is allocated as data comes out, never because a header announces a size.
+func Inflate(contentType string, data []byte, maxSize int64) ([]byte, error) {
+	kind := compressionType(contentType)
+	if maxSize <= 0 {
+		maxSize = defaultMaxBody
+	}
+	reader, err := inflater(kind, data)
 	if err != nil {
-		return nil, err
+		return nil, inflateError(kind, err)
 	}
 	defer reader.Close()
-	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(reader, most+1))
-	if n > most {
-		return nil, fmt.Errorf("%w: the body inflates to more than %d bytes", ErrTooLarge, most)
-	}
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		return nil, fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w body: inflate %s: %w", ErrSyntax, contentType, err)
-	}
-	return out.Bytes(), nil
+	return readBounded(kind, reader, len(data), maxSize)
 }
 
-func inflater(contentType string, data []byte, most int64) (io.ReadCloser, error) {
-	var reader io.ReadCloser
-	var err error
-	input := bytes.NewReader(data)
-	switch contentType {
+func inflater(kind string, data []byte) (io.ReadCloser, error) {
+	source := bytes.NewReader(data)
+	switch kind {
 	case CompressionZlib:
-		reader, err = zlib.NewReader(input)
+		return zlib.NewReader(source)
 	case CompressionBzip2:
-		reader = io.NopCloser(bzip2.NewReader(input))
-	case CompressionLzma:
-		var r *xz.Reader
-		// The dictionary's size is the sender's word: no larger than xz -9 writes.
-		r, err = xz.ReaderConfig{DictCap: 64 << 20, SingleStream: true}.NewReader(input)
-		reader = io.NopCloser(r)
+		return io.NopCloser(stdbzip2.NewReader(source)), nil
 	case CompressionBrotli:
-		reader = io.NopCloser(brotli.NewReader(input))
-	case CompressionZstd:
-		var d *zstd.Decoder
-		d, err = zstd.NewReader(input, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20), zstd.WithDecoderLowmem(true))
-		if err == nil {
-			reader = d.IOReadCloser()
+		return io.NopCloser(brotli.NewReader(source)), nil
+	case CompressionLzma:
+		if err := checkXZ(data); err != nil {
+			return nil, err
 		}
-	default:
-		return nil, fmt.Errorf("%w: no compression is called %q", ErrContentType, contentType)
+		reader, err := xz.NewReader(source)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(reader), nil
+	case CompressionZstd:
+		if len(data) == 0 { // no frame at all: the library calls that an empty stream, Python an error
+			return nil, io.ErrUnexpectedEOF
+		}
+		reader, err := zstd.NewReader(source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecodeBuffersBelow(0))
+		if err != nil {
+			return nil, err
+		}
+		return reader.IOReadCloser(), nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w body: inflate %s: %w", ErrSyntax, contentType, err)
-	}
-	return reader, nil
+	return nil, fmt.Errorf("%w: no compression is called %q", ErrContentType, kind)
 }
 
-// Deflate compresses data as kombu does under the given content type or short name.
+// readBounded reads all there is, up to maxSize bytes.
+func readBounded(kind string, reader io.Reader, compressed int, maxSize int64) ([]byte, error) {
+	out := make([]byte, 0, min(int64(compressed)*4+512, maxSize+1))
+	for {
+		n, err := reader.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		switch {
+		case int64(len(out)) > maxSize:
+			return nil, fmt.Errorf("inflate %s: %w: more than %d bytes", kind, ErrTooLarge, maxSize)
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return nil, inflateError(kind, err)
+		}
+		if len(out) == cap(out) {
+			out = append(make([]byte, 0, min(int64(cap(out))*2, maxSize+1)), out...)
+		}
+	}
+}
+
+func inflateError(kind string, err error) error {
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrSyntax) || errors.Is(err, ErrContentType) {
+		return fmt.Errorf("inflate %s: %w", kind, err)
+	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return fmt.Errorf("inflate %s: %w: its window is above %d bytes", kind, ErrTooLarge, maxWindow)
+	}
+	return fmt.Errorf("inflate %s: %w data: %w", kind, ErrSyntax, err)
+}
+
+// Deflate compresses as kombu does for a content type or alias; each result is read by the Python module that kombu uses.
 func Deflate(contentType string, data []byte) ([]byte, error) {
+	kind := compressionType(contentType)
 	var out bytes.Buffer
-	writer, err := deflater(compressionType(contentType), &out)
+	writer, err := deflater(kind, &out, len(data))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("deflate %s: %w", kind, err)
+	}
+	if encoder, ok := writer.(*zstd.Encoder); ok {
+		// In one step, so that the frame says how long its content is: the Python module of kombu before 5.3 asks for that.
+		return encoder.EncodeAll(data, nil), encoder.Close()
 	}
 	if _, err := writer.Write(data); err != nil {
-		return nil, fmt.Errorf("deflate %s: %w", contentType, err)
+		return nil, fmt.Errorf("deflate %s: %w", kind, err)
 	}
 	if err := writer.Close(); err != nil {
-		return nil, fmt.Errorf("deflate %s: %w", contentType, err)
+		return nil, fmt.Errorf("deflate %s: %w", kind, err)
 	}
 	return out.Bytes(), nil
 }
 
-func deflater(contentType string, out io.Writer) (io.WriteCloser, error) {
-	switch contentType {
+func deflater(kind string, out io.Writer, size int) (io.WriteCloser, error) {
+	switch kind {
 	case CompressionZlib:
 		return zlib.NewWriter(out), nil
 	case CompressionBzip2:
-		return dsnetbzip2.NewWriter(out, nil)
-	case CompressionLzma:
-		return xz.NewWriter(out)
+		return bzip2.NewWriter(out, &bzip2.WriterConfig{Level: bzip2.BestCompression})
 	case CompressionBrotli:
-		return brotli.NewWriter(out), nil
+		return brotli.NewWriterLevel(out, brotli.DefaultCompression), nil
+	case CompressionLzma:
+		return xz.WriterConfig{DictCap: dictionaryFor(size)}.NewWriter(out)
 	case CompressionZstd:
-		return zstd.NewWriter(out, zstd.WithEncoderConcurrency(1))
+		// A small frame has to be a single segment, or it does not say how long its content is.
+		return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
+			zstd.WithSingleSegment(size < 64<<10), zstd.WithZeroFrames(true))
 	}
-	return nil, fmt.Errorf("%w: no compression is called %q", ErrContentType, contentType)
+	return nil, fmt.Errorf("%w: no compression is called %q", ErrContentType, kind)
+}
+
+// dictionaryFor is the smallest useful dictionary: the library allocates all of it, whatever the size of the data.
+func dictionaryFor(size int) int {
+	dictionary := 4 << 10
+	for dictionary < size && dictionary < 8<<20 {
+		dictionary *= 2
+	}
+	return dictionary
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"math/big"
 	"strconv"
 	"unicode/utf8"
@@ -210,25 +209,4 @@ func packValue(e *msgpack.Encoder, value any) error {
 		return nil
 	}
 	return fmt.Errorf("%w: msgpack has no form for %T", ErrType, value)
-}
-
-// AppendFloat writes a float as Python's repr and json.dumps do: the shortest digits, always with a point or an exponent.
-func AppendFloat(out []byte, f float64) []byte {
-	switch {
-	case math.IsNaN(f):
-		return append(out, "NaN"...)
-	case math.IsInf(f, 1):
-		return append(out, "Infinity"...)
-	case math.IsInf(f, -1):
-		return append(out, "-Infinity"...)
-	}
-	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
-		return strconv.AppendFloat(out, f, 'e', -1, 64)
-	}
-	start := len(out)
-	out = strconv.AppendFloat(out, f, 'f', -1, 64)
-	if bytes.IndexByte(out[start:], '.') < 0 {
-		out = append(out, '.', '0')
-	}
-	return out
 }
