@@ -83,7 +83,7 @@ func (m Marshaler) known(out []byte, v any) (_ []byte, ok bool) {
 	case Decimal:
 		return m.typed(out, "decimal", string(v)), true
 	case decimal.Decimal:
-		return m.typed(out, "decimal", v.String()), true
+		return m.typed(out, "decimal", shopspringText(v)), true
 	case uuid.UUID:
 		if m.PlainTypes {
 			return appendQuoted(out, v.String()), true
@@ -104,6 +104,14 @@ func (m Marshaler) known(out []byte, v any) (_ []byte, ok bool) {
 		return v.AppendJSON(out), true
 	}
 	return out, false
+}
+
+// shopspringText keeps trailing zeros: 1.10 is not 1.1 for Python's Decimal.
+func shopspringText(d decimal.Decimal) string {
+	if d.Exponent() < 0 {
+		return d.StringFixed(-d.Exponent())
+	}
+	return d.String()
 }
 
 // isoformat writes a time with its own offset, as Python's datetime.isoformat does.

@@ -200,7 +200,8 @@ func assignString(dst reflect.Value, raw protocol.Raw) error {
 	return nil
 }
 
-// assignAny gives natural Go values; typed ones of kombu as ParseValue does, objects as map[string]any.
+// assignAny gives natural Go values: objects as map[string]any, aware datetimes as time.Time, the rest as ParseValue does (a protocol.Decimal keeps all
+// digits, a protocol.DateTime that it is naive).
 func assignAny(dst reflect.Value, raw protocol.Raw) error {
 	value, err := protocol.ParseValue(raw, protocol.Limits{})
 	if err != nil {
@@ -225,10 +226,8 @@ func plain(value any) any {
 			v[i] = plain(v[i])
 		}
 	case protocol.DateTime:
-		return v.Time
-	case protocol.Decimal:
-		if d, err := decimal.NewFromString(string(v)); err == nil {
-			return d
+		if !v.Naive {
+			return v.Time
 		}
 	}
 	return value

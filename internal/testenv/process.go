@@ -71,7 +71,7 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 	tb.Cleanup(func() {
 		p.Kill()
 		if tb.Failed() {
-			tb.Logf("output of %s:\n%s", p.name, lastLines(p.out.String(), 60))
+			tb.Logf("output of %s:\n%s", p.name, lastLines(p.out.String(), 25))
 		}
 	})
 	return p
@@ -79,7 +79,11 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 
 func lastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	lines = lines[max(0, len(lines)-n):]
+	for i, line := range lines {
+		lines[i] = line[:min(len(line), 300)]
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Output is what the process has printed so far.

@@ -69,7 +69,7 @@ func (v *Venv) CeleryWorker(folder string, env []string, name string, args ...st
 	p := Start(v.tb, v.Command(context.Background(), folder, env, "celery", args...))
 	Eventually(v.tb, 60*time.Second, fmt.Sprintf("the Celery %s worker %s is ready", v.Version, name), func() bool {
 		if p.Exited() {
-			v.tb.Fatalf("the Celery worker ended:\n%s", p.Output())
+			v.tb.Fatalf("the Celery worker ended:\n%s", lastLines(p.Output(), 30))
 		}
 		return strings.Contains(p.Output(), "ready.")
 	})

@@ -1,0 +1,43 @@
+# Each target is one line that a person could type. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo dev test race fuzz bench chaos lint golden clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what is missing (Redis, PostgreSQL, Python environments); root only for Debian packages
+	@setup/setup.sh
+
+build: ## the lovage command, into bin/
+	go build -o bin/ ./cmd/...
+
+demo: setup build ## FastAPI enqueues, Go works, the result comes back; KEEP=1 leaves it running
+	@go build -o bin/ ./examples/quickstart/worker && KEEP=$(KEEP) go run ./examples/quickstart/demo
+
+dev: build ## an embedded broker and a worker with example tasks; nothing else needed
+	bin/lovage dev
+
+test: setup ## all tests, against real Redis, PostgreSQL and Celery
+	go test -count=1 -timeout 25m ./...
+
+race: setup ## the tests of the concurrent packages under the race detector
+	go test -count=1 -race -timeout 25m ./worker/... ./internal/transport/... ./tasks/... ./client/...
+
+fuzz: ## every fuzz target for FUZZTIME (default 30s)
+	@setup/fuzz.sh $(or $(FUZZTIME),30s)
+
+bench: setup build ## Lovage and Celery side by side, medians of 3
+	go run ./bench
+
+chaos: setup ## faults under load, long form
+	go run ./chaos
+
+lint: ## vet and staticcheck
+	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+golden: setup ## capture the golden files from real Celery again
+	protocol/testdata/capture.sh
+
+clean: ## remove what was built; keeps the Python environments
+	rm -rf bin .run artifacts

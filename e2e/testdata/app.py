@@ -1,0 +1,75 @@
+"""The Celery application of the end-to-end tests: the producer, and the Python worker whose results ours are compared with."""
+import os
+
+from celery import Celery
+
+app = Celery("app", broker=os.environ["BROKER"], backend=os.environ.get("BACKEND", os.environ["BROKER"]))
+app.conf.update(
+    accept_content=["json", "msgpack", "yaml"],
+    result_extended=bool(os.environ.get("EXTENDED")),
+    worker_hijack_root_logger=False,
+    broker_transport_options={"global_keyprefix": os.environ.get("PREFIX", "")},
+    result_backend_transport_options={"global_keyprefix": os.environ.get("PREFIX", "")},
+)
+
+
+class BrokenPipe2(Exception):
+    pass
+
+
+@app.task(name="e2e.echo")
+def echo(value):
+    return value
+
+
+@app.task(name="e2e.add")
+def add(x, y, z=3):
+    return x + y
+
+
+@app.task(name="e2e.only")
+def only():
+    return "only"
+
+
+@app.task(name="e2e.collect")
+def collect(*args, **kwargs):
+    return [list(args), kwargs]
+
+
+@app.task(name="e2e.keyword")
+def keyword(a, *, scale, offset=1):
+    return a * scale + offset
+
+
+@app.task(name="e2e.fail")
+def fail(kind, *args):
+    import builtins
+
+    raise getattr(builtins, kind)(*args)
+
+
+@app.task(name="e2e.custom")
+def custom(message):
+    raise BrokenPipe2(message)
+
+
+@app.task(name="e2e.request", bind=True)
+def request(self):
+    r = self.request
+    return {
+        "id": r.id, "retries": r.retries, "root_id": r.root_id, "parent_id": r.parent_id, "group": r.group,
+        "headers": {k: v for k, v in (r.headers or {}).items() if k.startswith("x-")} if isinstance(r.headers, dict) else {},
+        "priority": r.delivery_info.get("priority"), "routing_key": r.delivery_info.get("routing_key"),
+        "timelimit": list(r.timelimit) if r.timelimit else [None, None],
+    }
+
+
+@app.task(name="e2e.size")
+def size(data):
+    return len(data)
+
+
+@app.task(name="e2e.null")
+def null():
+    return None
