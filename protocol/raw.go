@@ -187,8 +187,6 @@ func appendEscaped(out []byte, c byte) []byte {
 		return append(out, '\\', 'r')
 	case '\t':
 		return append(out, '\\', 't')
-	case 0x7F: // json.dumps leaves DEL alone
-		return append(out, c)
 	}
 	return appendUnicode(out, rune(c))
 }

@@ -1,273 +1,354 @@
 package protocol
 
 import (
-	"fmt"
-	"math"
-	"math/big"
-	"strconv"
+	"bytes"
+	"errors"
 	"strings"
-	"time"
-	"unicode"
 	"unicode/utf8"
-
-	"github.com/google/uuid"
 )
 
-// Repr writes a value as Python's repr() would, cut after most characters with "..." as Celery's saferepr does (0: not cut). Text that cannot be
-// decoded is given as it is.
+// Repr writes a value as Celery shows it in argsrepr, in events and in logs: as celery/utils/saferepr.py of Celery 5.7 does with maxlen = most, three levels
+// deep, "..." where something is left out, strings without escapes. It looks only at as much of the text as it shows. With most = 0 it is Python's
+// own repr(), whole. Text that is no value is given as it is, cut.
 func Repr(raw Raw, most int) string {
-	value, err := ParseValue(raw, Limits{})
-	if err != nil {
-		return cut(string(raw), most)
+	if most <= 0 {
+		return fullRepr(raw)
 	}
-	w := reprWriter{most: most}
-	w.value(value)
-	return cut(w.out.String(), most)
+	w := safeRepr{left: most, data: raw, i: skipSpace(raw, 0)}
+	if err := w.value(0); err != nil && !errors.Is(err, errReprFull) {
+		return truncate(string(raw), most)
+	}
+	return string(w.out)
 }
 
-// ReprArgs writes positional arguments as Python's repr of a tuple.
+// ReprArgs writes positional arguments as Celery shows a tuple of them.
 func ReprArgs(args []Raw, most int) string {
-	w := reprWriter{most: most}
-	w.out.WriteByte('(')
-	for i, arg := range args {
-		if i > 0 {
-			w.out.WriteString(", ")
-		}
-		w.raw(arg)
-	}
+	closer := ")"
 	if len(args) == 1 {
-		w.out.WriteByte(',')
+		closer = ",)"
 	}
-	w.out.WriteByte(')')
-	return cut(w.out.String(), most)
+	if most <= 0 {
+		return "(" + joinRepr(args) + closer
+	}
+	w := safeRepr{left: most}
+	err := w.open("(", closer)
+	for i := 0; i < len(args) && err == nil; i++ {
+		if i > 0 {
+			err = w.emit(", ")
+		}
+		if err == nil {
+			err = w.raw(args[i])
+		}
+	}
+	if err == nil {
+		w.close()
+	}
+	return string(w.out)
 }
 
-// ReprKwargs writes keyword arguments as Python's repr of a dict.
+// ReprKwargs writes keyword arguments as Celery shows a dict.
 func ReprKwargs(kwargs Object, most int) string {
-	w := reprWriter{most: most}
-	w.out.WriteByte('{')
-	for i, member := range kwargs {
+	if most <= 0 {
+		return fullRepr(kwargs.Raw())
+	}
+	w := safeRepr{left: most}
+	err := w.open("{", "}")
+	for i := 0; i < len(kwargs) && err == nil; i++ {
 		if i > 0 {
-			w.out.WriteString(", ")
+			err = w.emit(", ")
 		}
-		w.text(member.Name)
-		w.out.WriteString(": ")
-		w.raw(member.Value)
+		if err == nil {
+			err = w.key(kwargs[i].Name)
+		}
+		if err == nil {
+			err = w.raw(kwargs[i].Value)
+		}
 	}
-	w.out.WriteByte('}')
-	return cut(w.out.String(), most)
+	if err == nil {
+		w.close()
+	}
+	return string(w.out)
 }
 
-func cut(text string, most int) string {
-	if most <= 0 || utf8.RuneCountInString(text) <= most {
-		return text
+func joinRepr(args []Raw) string {
+	parts := make([]string, len(args))
+	for i, arg := range args {
+		parts[i] = fullRepr(arg)
 	}
-	return string([]rune(text)[:max(0, most-3)]) + "..."
+	return strings.Join(parts, ", ")
 }
 
-type reprWriter struct {
-	out  strings.Builder
-	most int
+func fullRepr(raw Raw) string {
+	value, err := ParseValue(raw, Limits{MaxDepth: maxNesting})
+	if err != nil {
+		return string(raw)
+	}
+	return string(appendRepr(nil, value))
 }
 
-// full tells that nothing more will be seen.
-func (w *reprWriter) full() bool { return w.most > 0 && w.out.Len() > 4*w.most+16 }
+// errReprFull ends the walk: what is shown is complete.
+var errReprFull = errors.New("nothing more is shown")
 
-func (w *reprWriter) raw(raw Raw) {
-	if w.full() {
-		return
+// reprLevels is Celery's task_repr_maxlevels: containers below this many are shown as [...] and {...}.
+const reprLevels = 3
+
+// safeRepr walks over JSON text and writes its repr until it is too long.
+type safeRepr struct {
+	data    []byte
+	i       int
+	out     []byte
+	left    int // characters until it is too long
+	closers []string
+}
+
+// emit writes a token that is shown whole, or ends the walk: ", ..." and the brackets that are still open.
+func (w *safeRepr) emit(token string) error {
+	if w.left <= 0 {
+		w.out = append(w.out, ", ..."...)
+		for len(w.closers) > 0 {
+			w.close()
+		}
+		return errReprFull
 	}
+	w.out = append(w.out, token...)
+	w.left -= characters(token)
+	return nil
+}
+
+// cutting writes a token of which a part may be shown.
+func (w *safeRepr) cutting(token string) error {
+	if w.left > 0 {
+		token = truncate(token, w.left)
+	}
+	return w.emit(token)
+}
+
+func (w *safeRepr) open(bracket, closer string) error {
+	if err := w.emit(bracket); err != nil {
+		return err
+	}
+	w.closers = append(w.closers, closer)
+	return nil
+}
+
+// close writes the innermost closing bracket. It is written, and not counted, also when the rest is cut off.
+func (w *safeRepr) close() {
+	last := len(w.closers) - 1
+	closer := w.closers[last]
+	w.closers = w.closers[:last]
+	w.out = append(w.out, closer...)
+	if w.left > 0 {
+		w.left -= len(closer)
+	}
+}
+
+func (w *safeRepr) raw(value Raw) error {
+	if len(value) == 0 {
+		value = Null()
+	}
+	inner := *w
+	inner.data, inner.i = value, skipSpace(value, 0)
+	err := inner.value(1)
+	w.out, w.left, w.closers = inner.out, inner.left, inner.closers
+	if err != nil && !errors.Is(err, errReprFull) {
+		return w.cutting(string(value))
+	}
+	return err
+}
+
+func (w *safeRepr) value(level int) error {
+	if w.i >= len(w.data) {
+		return syntaxError(w.i, "unexpected end")
+	}
+	c := w.data[w.i]
+	if c == '[' || c == '{' && !w.atTyped() {
+		if level >= reprLevels {
+			return w.deep()
+		}
+		if c == '[' {
+			return w.list(level)
+		}
+		return w.dict(level)
+	}
+	start := w.i
+	end, err := scanValue(w.data, start, maxNesting)
+	if err != nil {
+		return err
+	}
+	w.i = end
+	if c == '{' {
+		return w.typed(Raw(w.data[start:end]), level)
+	}
+	value, err := scalar(w.data[start:end])
+	if err != nil {
+		return w.cutting(string(w.data[start:end]))
+	}
+	return w.scalar(value)
+}
+
+// deep shows a container below the levels.
+func (w *safeRepr) deep() error {
+	shown := "{...}"
+	if w.data[w.i] == '[' {
+		shown = "[...]"
+	}
+	if err := w.emit(shown); err != nil {
+		return err
+	}
+	end, err := scanValue(w.data, w.i, maxNesting)
+	w.i = end
+	return err
+}
+
+// atTyped tells that an object looks like kombu's typed values.
+func (w *safeRepr) atTyped() bool {
+	key := w.data[skipSpace(w.data, w.i+1):]
+	return bytes.HasPrefix(key, []byte(`"__type__"`)) || bytes.HasPrefix(key, []byte(`"__value__"`))
+}
+
+// typed shows a typed value, or the dict that only looked like one.
+func (w *safeRepr) typed(raw Raw, level int) error {
 	value, err := ParseValue(raw, Limits{})
-	if err != nil {
-		w.out.Write(raw)
-		return
+	if _, isMap := value.(*Map); err == nil && !isMap {
+		return w.scalar(value)
 	}
-	w.value(value)
+	if level >= reprLevels {
+		return w.emit("{...}")
+	}
+	inner := *w
+	inner.data, inner.i = raw, 0
+	err = inner.dict(level)
+	w.out, w.left, w.closers = inner.out, inner.left, inner.closers
+	return err
 }
 
-func (w *reprWriter) value(value any) {
-	if w.full() {
-		return
-	}
+func (w *safeRepr) scalar(value any) error {
 	switch v := value.(type) {
-	case nil:
-		w.out.WriteString("None")
-	case bool:
-		w.out.WriteString(map[bool]string{true: "True", false: "False"}[v])
-	case int64:
-		w.out.WriteString(strconv.FormatInt(v, 10))
-	case *big.Int:
-		w.out.WriteString(v.String())
-	case float64:
-		w.out.WriteString(reprFloat(v))
 	case string:
-		w.text(v)
+		return w.text(v)
 	case []byte:
-		w.bytes(v)
-	case DateTime:
-		w.datetime(v)
-	case Date:
-		t, _ := time.Parse(time.DateOnly, string(v))
-		fmt.Fprintf(&w.out, "datetime.date(%d, %d, %d)", t.Year(), t.Month(), t.Day())
-	case TimeOfDay:
-		w.timeOfDay(string(v))
-	case Decimal:
-		fmt.Fprintf(&w.out, "Decimal('%s')", string(v))
-	case uuid.UUID:
-		fmt.Fprintf(&w.out, "UUID('%s')", v)
-	case []any:
-		w.list(v)
-	case *Map:
-		w.dict(v)
-	}
-}
-
-func (w *reprWriter) list(v []any) {
-	w.out.WriteByte('[')
-	for i, element := range v {
-		if i > 0 {
-			w.out.WriteString(", ")
+		if w.left > 0 && len(v) > w.left {
+			return w.emit("b'" + binaryText(v[:w.left]) + "...'")
 		}
-		w.value(element)
+		return w.emit("b'" + binaryText(v) + "'")
 	}
-	w.out.WriteByte(']')
+	return w.cutting(string(appendRepr(nil, value)))
 }
 
-func (w *reprWriter) dict(v *Map) {
-	w.out.WriteByte('{')
-	for i, member := range v.Members {
-		if i > 0 {
-			w.out.WriteString(", ")
-		}
-		w.text(member.Name)
-		w.out.WriteString(": ")
-		w.value(member.Value)
+func (w *safeRepr) text(s string) error {
+	if w.left > 0 {
+		s = truncate(s, w.left)
 	}
-	w.out.WriteByte('}')
+	return w.emit("'" + strings.ReplaceAll(s, "'", `\'`) + "'")
 }
 
-func reprFloat(f float64) string {
-	switch {
-	case math.IsNaN(f):
-		return "nan"
-	case math.IsInf(f, 1):
-		return "inf"
-	case math.IsInf(f, -1):
-		return "-inf"
+// binaryText is bytes as saferepr shows them: as text, or as hexadecimal digits when they are not UTF-8.
+func binaryText(data []byte) string {
+	if utf8.Valid(data) {
+		return string(data)
 	}
-	return string(AppendFloat(nil, f))
-}
-
-// text writes a str: single quotes unless that needs escapes and double quotes do not.
-func (w *reprWriter) text(s string) {
-	quote := byte('\'')
-	if strings.ContainsRune(s, '\'') && !strings.ContainsRune(s, '"') {
-		quote = '"'
-	}
-	w.out.WriteByte(quote)
-	for i := 0; i < len(s) && !w.full(); {
-		r, size := decodeRune(s[i:])
-		i += size
-		w.rune(r, quote)
-	}
-	w.out.WriteByte(quote)
-}
-
-func (w *reprWriter) rune(r rune, quote byte) {
-	switch {
-	case r == rune(quote) || r == '\\':
-		w.out.WriteByte('\\')
-		w.out.WriteRune(r)
-	case r == '\n':
-		w.out.WriteString(`\n`)
-	case r == '\r':
-		w.out.WriteString(`\r`)
-	case r == '\t':
-		w.out.WriteString(`\t`)
-	case r == ' ' || r < 0x7F && r >= 0x20 || r >= 0x7F && unicode.IsPrint(r):
-		w.out.WriteRune(r)
-	case r <= 0xFF:
-		fmt.Fprintf(&w.out, `\x%02x`, r)
-	case r <= 0xFFFF:
-		fmt.Fprintf(&w.out, `\u%04x`, r)
-	default:
-		fmt.Fprintf(&w.out, `\U%08x`, r)
-	}
-}
-
-func (w *reprWriter) bytes(data []byte) {
-	quote := byte('\'')
-	if strings.ContainsRune(string(data), '\'') && !strings.ContainsRune(string(data), '"') {
-		quote = '"'
-	}
-	w.out.WriteByte('b')
-	w.out.WriteByte(quote)
+	out := make([]byte, 0, 2*len(data))
 	for _, c := range data {
-		switch {
-		case c == quote || c == '\\':
-			w.out.WriteByte('\\')
-			w.out.WriteByte(c)
-		case c == '\n':
-			w.out.WriteString(`\n`)
-		case c == '\r':
-			w.out.WriteString(`\r`)
-		case c == '\t':
-			w.out.WriteString(`\t`)
-		case c >= 0x20 && c < 0x7F:
-			w.out.WriteByte(c)
-		default:
-			fmt.Fprintf(&w.out, `\x%02x`, c)
+		out = append(out, hexDigits[c>>4], hexDigits[c&0xF])
+	}
+	return string(out)
+}
+
+func (w *safeRepr) key(name string) error {
+	if err := w.text(name); err != nil {
+		return err
+	}
+	return w.emit(": ")
+}
+
+func (w *safeRepr) list(level int) error {
+	if err := w.open("[", "]"); err != nil {
+		return err
+	}
+	p := valueParser{data: w.data, i: skipSpace(w.data, w.i+1)}
+	for closed := p.at(']'); !closed; {
+		w.i = p.i
+		if err := w.value(level + 1); err != nil {
+			return err
 		}
-		if w.full() {
-			break
+		p.i = w.i
+		var err error
+		if closed, err = p.next(']', "an array"); err != nil {
+			return err
 		}
+		if !closed {
+			if err := w.emit(", "); err != nil {
+				return err
+			}
+			continue
+		}
+		p.i--
 	}
-	w.out.WriteByte(quote)
+	w.i = p.i + 1
+	w.close()
+	return nil
 }
 
-func (w *reprWriter) datetime(v DateTime) {
-	fmt.Fprintf(&w.out, "datetime.datetime(%d, %d, %d, %d, %d", v.Year(), v.Month(), v.Day(), v.Hour(), v.Minute())
-	w.seconds(v.Second(), v.Nanosecond()/1000)
-	if !v.Naive {
-		w.out.WriteString(", tzinfo=")
-		w.zone(v.Time)
+func (w *safeRepr) dict(level int) error {
+	if err := w.open("{", "}"); err != nil {
+		return err
 	}
-	w.out.WriteByte(')')
+	p := valueParser{data: w.data, i: skipSpace(w.data, w.i+1), budget: 1 << 62}
+	for closed := p.at('}'); !closed; {
+		name, err := p.key()
+		if err != nil {
+			return err
+		}
+		if err := w.key(name); err != nil {
+			return err
+		}
+		w.i = p.i
+		if err := w.value(level + 1); err != nil {
+			return err
+		}
+		p.i = w.i
+		if closed, err = p.next('}', "an object"); err != nil {
+			return err
+		}
+		if !closed {
+			if err := w.emit(", "); err != nil {
+				return err
+			}
+			continue
+		}
+		p.i--
+	}
+	w.i = p.i + 1
+	w.close()
+	return nil
 }
 
-// seconds writes what Python leaves out when it is zero.
-func (w *reprWriter) seconds(second, micro int) {
-	if second > 0 || micro > 0 {
-		fmt.Fprintf(&w.out, ", %d", second)
+// truncate is celery.utils.text.truncate: the last, perhaps broken word of what is kept is left out.
+func truncate(s string, most int) string {
+	if len(s) < most || characters(s) < most {
+		return s
 	}
-	if micro > 0 {
-		fmt.Fprintf(&w.out, ", %d", micro)
+	end := 0
+	for range most {
+		_, size := decodeRune(s[end:])
+		end += size
 	}
+	kept := s[:end]
+	if space := strings.LastIndexByte(kept, ' '); space >= 0 {
+		kept = kept[:space]
+	}
+	return kept + "..."
 }
 
-func (w *reprWriter) zone(t time.Time) {
-	_, offset := t.Zone()
-	switch {
-	case offset == 0:
-		w.out.WriteString("datetime.timezone.utc")
-	case offset > 0:
-		fmt.Fprintf(&w.out, "datetime.timezone(datetime.timedelta(seconds=%d))", offset)
-	default:
-		fmt.Fprintf(&w.out, "datetime.timezone(datetime.timedelta(days=-1, seconds=%d))", 86400+offset)
+// characters counts as Python's len does, a lone surrogate being one.
+func characters(s string) int {
+	if utf8.ValidString(s) {
+		return utf8.RuneCountInString(s)
 	}
-}
-
-func (w *reprWriter) timeOfDay(text string) {
-	t, err := ParseTime("2000-01-01T" + text)
-	if err != nil {
-		w.text(text)
-		return
+	n := 0
+	for i := 0; i < len(s); n++ {
+		_, size := decodeRune(s[i:])
+		i += size
 	}
-	fmt.Fprintf(&w.out, "datetime.time(%d, %d", t.Hour(), t.Minute())
-	w.seconds(t.Second(), t.Nanosecond()/1000)
-	if !t.Naive {
-		w.out.WriteString(", tzinfo=")
-		w.zone(t.Time)
-	}
-	w.out.WriteByte(')')
+	return n
 }

@@ -192,7 +192,7 @@ func yamlString(out []byte, n *ast.StringNode) []byte {
 	text := n.Value
 	for _, layout := range []string{"2006-1-2 15:04:05.999999999", "2006-1-2T15:04:05.999999999", "2006-1-2 15:04:05.999999999Z07:00", "2006-1-2T15:04:05.999999999Z07:00"} {
 		if t, err := time.Parse(layout, text); err == nil {
-			iso := isoformat(t)
+			iso := DateTime{Time: t}.String()
 			if !strings.Contains(layout, "Z07") {
 				iso = strings.TrimSuffix(iso, "+00:00")
 			}
@@ -219,7 +219,7 @@ func yamlAppend(out []byte, value any) (_ []byte, err error) {
 	case []byte:
 		return append(append(append(out, `!!binary "`...), base64Text(v)...), '"'), nil
 	case DateTime:
-		text := isoformat(v.Time)
+		text := DateTime{Time: v.Time}.String()
 		if v.Naive {
 			text = strings.TrimSuffix(text, "+00:00")
 		}
