@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+
+	"github.com/lovage-go/lovage/internal/testenv"
 )
 
 var allCompressions = []string{CompressionZlib, CompressionBzip2, CompressionBrotli, CompressionLzma, CompressionZstd}
@@ -32,7 +34,7 @@ func bodies() [][]byte {
 }
 
 func TestPythonReadsWhatWeDeflateAndWeReadPythons(t *testing.T) {
-	p := startPython(t, "5.7.0")
+	p := startPython(t, testenv.Celery57)
 	type compressed struct {
 		Kind string `json:"kind"`
 		Data string `json:"data"`

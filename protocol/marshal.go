@@ -81,9 +81,14 @@ func (m Marshaler) append(out []byte, v reflect.Value, depth int) ([]byte, error
 			return append(out, "null"...), nil
 		}
 	}
-	if t := v.Type(); (t.PkgPath() != "" || v.Kind() == reflect.Pointer || v.Kind() == reflect.Struct) && v.CanInterface() {
+	if mayHaveMethods(v) {
 		if known, ok, err := m.known(out, v.Interface(), depth); ok {
 			return known, err
+		}
+		if v.Kind() == reflect.Pointer { // *time.Time has the methods of time.Time, and must not be asked
+			if known, ok, err := m.known(out, v.Elem().Interface(), depth); ok {
+				return known, err
+			}
 		}
 		if marshaled, ok, err := custom(out, v); ok {
 			return marshaled, err
@@ -100,6 +105,12 @@ func (m Marshaler) append(out []byte, v reflect.Value, depth int) ([]byte, error
 		return m.appendStruct(out, v, depth)
 	}
 	return appendBasic(out, v)
+}
+
+// mayHaveMethods saves the plain types the questions to their methods.
+func mayHaveMethods(v reflect.Value) bool {
+	named := v.Type().PkgPath() != "" || v.Kind() == reflect.Pointer || v.Kind() == reflect.Struct
+	return named && v.CanInterface()
 }
 
 func appendBasic(out []byte, v reflect.Value) ([]byte, error) {
@@ -140,7 +151,7 @@ func (m Marshaler) known(out []byte, v any, depth int) (_ []byte, ok bool, err e
 	case Decimal:
 		out = m.appendTyped(out, "decimal", string(v))
 	case decimal.Decimal:
-		out = m.appendTyped(out, "decimal", v.String())
+		out = m.appendTyped(out, "decimal", shopspringText(v))
 	case uuid.UUID:
 		out = m.appendUUID(out, v)
 	case *big.Int:
@@ -157,6 +168,14 @@ func (m Marshaler) known(out []byte, v any, depth int) (_ []byte, ok bool, err e
 		return out, false, nil
 	}
 	return out, true, err
+}
+
+// shopspringText keeps trailing zeros: 1.10 is not 1.1 for Python's Decimal.
+func shopspringText(d decimal.Decimal) string {
+	if d.Exponent() < 0 {
+		return d.StringFixed(-d.Exponent())
+	}
+	return d.String()
 }
 
 func (m Marshaler) appendTyped(out []byte, name, text string) []byte {

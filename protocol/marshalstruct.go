@@ -102,7 +102,7 @@ func collectFields(t reflect.Type, prefix []int, above map[reflect.Type]bool, fo
 			if inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
-			if !field.IsExported() && (inner.Kind() != reflect.Struct || field.Type.Kind() == reflect.Pointer) {
+			if !field.IsExported() && inner.Kind() != reflect.Struct {
 				continue
 			}
 			if name == "" && inner.Kind() == reflect.Struct {

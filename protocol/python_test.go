@@ -2,13 +2,14 @@ package protocol
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/lovage-go/lovage/internal/testenv"
 )
 
 // python is a real Python with Celery in it, asked over a pipe (testdata/oracle.py).
@@ -24,13 +25,10 @@ type answer struct {
 	Error string `json:"error"`
 }
 
+// startPython starts the interpreter that has the given version of Celery.
 func startPython(t testing.TB, version string) *python {
 	t.Helper()
-	interpreter := filepath.Join(moduleRoot(t), ".venv", "celery-"+version, "bin", "python")
-	if _, err := os.Stat(interpreter); err != nil {
-		t.Fatalf("no Celery %s to compare with: run make setup (%v)", version, err)
-	}
-	cmd := exec.Command(interpreter, "testdata/oracle.py")
+	cmd := testenv.Python(t, version).Command(context.Background(), ".", nil, "python", "testdata/oracle.py")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -50,24 +48,6 @@ func startPython(t testing.TB, version string) *python {
 		}
 	})
 	return &python{t: t, in: in, lines: bufio.NewReaderSize(out, 1<<20)}
-}
-
-func moduleRoot(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Fatal("no go.mod above the package")
-		}
-		dir = parent
-	}
 }
 
 // ask gives Python's answers to all cases, in their order.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/lovage-go/lovage/internal/testenv"
 )
 
 // tagged writes a value with the names of its Python types, as oracle.py does.
@@ -69,7 +71,7 @@ func randomTexts(seed uint64, n, depth int) (texts, encoded []string) {
 }
 
 func TestParseValueReadsWhatPythonReads(t *testing.T) {
-	p := startPython(t, "5.7.0")
+	p := startPython(t, testenv.Celery57)
 	texts, encoded := randomTexts(1, randomCases, 4)
 	for i, want := range ask(p, "tagged", encoded) {
 		value, err := ParseValue(Raw(texts[i]), Limits{})
@@ -84,7 +86,7 @@ func TestParseValueReadsWhatPythonReads(t *testing.T) {
 }
 
 func TestMarshalWritesWhatPythonWrites(t *testing.T) {
-	p := startPython(t, "5.7.0")
+	p := startPython(t, testenv.Celery57)
 	texts, encoded := randomTexts(2, randomCases, 4)
 	for i, want := range ask(p, "rejson", encoded) {
 		value, err := ParseValue(Raw(texts[i]), Limits{})
@@ -99,7 +101,7 @@ func TestMarshalWritesWhatPythonWrites(t *testing.T) {
 }
 
 func TestReprIsPythons(t *testing.T) {
-	p := startPython(t, "5.7.0")
+	p := startPython(t, testenv.Celery57)
 	texts, encoded := randomTexts(3, randomCases, 4)
 	for i, want := range ask(p, "repr", encoded) {
 		if got := Repr(Raw(texts[i]), 0); got != string(want.bytes(t)) {
@@ -113,7 +115,7 @@ func TestReprIsCutAsCelerysSaferepr(t *testing.T) {
 		Value string `json:"value"`
 		Max   int    `json:"max"`
 	}
-	p := startPython(t, "5.7.0")
+	p := startPython(t, testenv.Celery57)
 	r := newRandomValues(4)
 	var texts []string
 	var questions, tuples []question
