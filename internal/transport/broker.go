@@ -72,7 +72,7 @@ type Broker struct {
 	clock clock
 }
 
-type scripts struct{ claim, due, settle, fence, restore, result, unlock *redis.Script }
+type scripts struct{ claim, due, settle, fence, restore, result, unlock, exhume *redis.Script }
 
 //go:embed claim.lua
 var claimLua string
@@ -108,7 +108,7 @@ func New(options Options) (*Broker, error) {
 	b.scripts = scripts{
 		claim: redis.NewScript(-1, claimLua), due: redis.NewScript(-1, dueLua), settle: redis.NewScript(-1, settleLua),
 		fence: redis.NewScript(-1, fenceLua), restore: redis.NewScript(-1, restoreLua), result: redis.NewScript(-1, resultLua),
-		unlock: redis.NewScript(-1, unlockLua),
+		unlock: redis.NewScript(-1, unlockLua), exhume: redis.NewScript(-1, exhumeLua),
 	}
 	if options.ResultURL != "" {
 		if err := b.placeResults(ep, options); err != nil {
