@@ -5,22 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// decodeMsgpack translates msgpack into JSON text. Binary becomes kombu's typed bytes. Lengths that the data claims are never allocated ahead.
+// textGrowth is how much longer JSON text may be than the msgpack it was made of: a control character of one byte takes six.
+const textGrowth = 6
+
+// decodeMsgpack translates msgpack into JSON text, reading it as kombu does: unpackb(raw=False). Binary becomes kombu's typed bytes, a timestamp its
+// datetime. A dict that looks like kombu's typed JSON is taken for that, which kombu would not do. Lengths that the data claims are never
+// allocated ahead.
 func decodeMsgpack(data []byte, lim Limits) (Raw, error) {
+	lim = lim.withDefaults()
 	input := bytes.NewReader(data)
-	d := msgpackReader{decoder: msgpack.NewDecoder(input), input: input, most: lim.MaxBody * 8}
-	out, err := d.value(nil, lim.MaxDepth)
+	d := msgpackReader{decoder: msgpack.NewDecoder(input), input: input, most: lim.MaxBody * textGrowth}
+	out, err := d.value(make([]byte, 0, len(data)+len(data)/4), lim.MaxDepth)
 	if err != nil {
 		if errors.Is(err, ErrTooDeep) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrType) {
-			return nil, err
+			return nil, fmt.Errorf("read msgpack: %w", err)
 		}
 		return nil, fmt.Errorf("%w msgpack: %w", ErrSyntax, err)
 	}
@@ -37,9 +45,6 @@ type msgpackReader struct {
 }
 
 func (d *msgpackReader) value(out []byte, depth int) ([]byte, error) {
-	if depth < 0 {
-		return nil, ErrTooDeep
-	}
 	if int64(len(out)) > d.most {
 		return nil, ErrTooLarge
 	}
@@ -71,8 +76,10 @@ func (d *msgpackReader) value(out []byte, depth int) ([]byte, error) {
 		return d.array(out, depth)
 	case msgpcode.IsFixedMap(code), code == msgpcode.Map16, code == msgpcode.Map32:
 		return d.object(out, depth)
+	case msgpcode.IsExt(code):
+		return d.timestamp(out)
 	}
-	return nil, fmt.Errorf("%w: msgpack code %#x", ErrType, code)
+	return nil, fmt.Errorf("the code %#x", code)
 }
 
 // bytes reads the content of a string or binary. The length is checked against what is there before it is allocated.
@@ -81,10 +88,7 @@ func (d *msgpackReader) bytes() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n < 0 {
-		return nil, nil
-	}
-	if n > d.input.Len() {
+	if n < 0 || n > d.input.Len() {
 		return nil, io.ErrUnexpectedEOF
 	}
 	data := make([]byte, n)
@@ -102,7 +106,41 @@ func (d *msgpackReader) text(out []byte) ([]byte, error) {
 	return appendQuoted(out, string(data)), nil
 }
 
+// timestamp reads msgpack's own extension type -1; Python knows no other without being told.
+func (d *msgpackReader) timestamp(out []byte) ([]byte, error) {
+	kind, size, err := d.decoder.DecodeExtHeader()
+	if err != nil {
+		return nil, err
+	}
+	if kind != -1 || size != 4 && size != 8 && size != 12 {
+		return nil, fmt.Errorf("%w: msgpack's extension %d", ErrType, kind)
+	}
+	var data [12]byte
+	if err := d.decoder.ReadFull(data[:size]); err != nil {
+		return nil, err
+	}
+	number := new(big.Int).SetBytes(data[:size])
+	var seconds, nanos int64
+	switch size {
+	case 4:
+		seconds = number.Int64()
+	case 8:
+		seconds, nanos = int64(number.Uint64()&(1<<34-1)), int64(number.Uint64()>>34)
+	default:
+		nanos = int64(new(big.Int).SetBytes(data[:4]).Uint64())
+		seconds = int64(new(big.Int).SetBytes(data[4:]).Uint64())
+	}
+	t := time.Unix(seconds, 0).UTC()
+	if nanos >= 1e9 || t.Year() < 1 || t.Year() > 9999 || seconds > 1<<40 || seconds < -1<<40 {
+		return nil, fmt.Errorf("%w: a timestamp of %d seconds", ErrType, seconds)
+	}
+	return append(out, typedRaw("datetime", DateTime{Time: t.Add(time.Duration(nanos))}.String())...), nil
+}
+
 func (d *msgpackReader) array(out []byte, depth int) ([]byte, error) {
+	if depth <= 0 {
+		return nil, ErrTooDeep
+	}
 	n, err := d.decoder.DecodeArrayLen()
 	if err != nil {
 		return nil, err
@@ -120,6 +158,9 @@ func (d *msgpackReader) array(out []byte, depth int) ([]byte, error) {
 }
 
 func (d *msgpackReader) object(out []byte, depth int) ([]byte, error) {
+	if depth <= 0 {
+		return nil, ErrTooDeep
+	}
 	n, err := d.decoder.DecodeMapLen()
 	if err != nil {
 		return nil, err
@@ -129,11 +170,17 @@ func (d *msgpackReader) object(out []byte, depth int) ([]byte, error) {
 		if i > 0 {
 			out = append(out, ',', ' ')
 		}
-		key, err := d.value(nil, 1)
+		code, err := d.decoder.PeekCode()
 		if err != nil {
 			return nil, err
 		}
-		out = append(append(out, keyText(key)...), ':', ' ')
+		if !msgpcode.IsString(code) { // Python's unpackb refuses them too, but for bytes
+			return nil, fmt.Errorf("%w: a dict's key that is not a str", ErrType)
+		}
+		if out, err = d.text(out); err != nil {
+			return nil, err
+		}
+		out = append(out, ':', ' ')
 		if out, err = d.value(out, depth-1); err != nil {
 			return nil, err
 		}
@@ -141,20 +188,12 @@ func (d *msgpackReader) object(out []byte, depth int) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// keyText makes a JSON key of a value as Python's json.dumps does: None is "null", 1 is "1".
-func keyText(key Raw) Raw {
-	if len(key) > 0 && key[0] == '"' {
-		return key
-	}
-	return Quote(string(key))
-}
-
-// encodeMsgpack translates JSON text into msgpack as Python's msgpack.packb(use_bin_type=True) does. Kombu's typed bytes become binary; other typed
-// values have no msgpack form in kombu and are an error, as they are in Python.
+// encodeMsgpack translates JSON text into msgpack as kombu does: packb(use_bin_type=True). Kombu's typed bytes become binary; other typed values,
+// integers beyond 64 bits and lone surrogates have no form there and are ErrType, as they are errors in Python.
 func encodeMsgpack(value Raw) ([]byte, error) {
-	parsed, err := ParseValue(value, Limits{MaxDepth: maxNesting})
+	parsed, err := ParseValue(value, unlimited)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("write msgpack: %w", err)
 	}
 	var out bytes.Buffer
 	e := msgpack.NewEncoder(&out)
@@ -164,6 +203,9 @@ func encodeMsgpack(value Raw) ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// unlimited is for values of our own.
+var unlimited = Limits{MaxDepth: maxNesting, MaxBody: 1 << 50}
 
 func packValue(e *msgpack.Encoder, value any) error {
 	switch v := value.(type) {
@@ -175,13 +217,16 @@ func packValue(e *msgpack.Encoder, value any) error {
 		return e.EncodeInt(v)
 	case *big.Int:
 		if !v.IsUint64() {
-			return fmt.Errorf("%w: integer out of msgpack's range", ErrType)
+			return fmt.Errorf("%w: msgpack has no integer of %d bits", ErrType, v.BitLen())
 		}
 		return e.EncodeUint(v.Uint64())
 	case float64:
+		if math.IsNaN(v) {
+			v = math.Float64frombits(0x7FF8 << 48) // Python's; Go's has another bit set
+		}
 		return e.EncodeFloat64(v)
 	case string:
-		return e.EncodeString(v)
+		return packText(e, v)
 	case []byte:
 		return e.EncodeBytes(v)
 	case []any:
@@ -195,18 +240,29 @@ func packValue(e *msgpack.Encoder, value any) error {
 		}
 		return nil
 	case *Map:
-		if err := e.EncodeMapLen(len(v.Members)); err != nil {
-			return err
-		}
-		for _, member := range v.Members {
-			if err := e.EncodeString(member.Name); err != nil {
-				return err
-			}
-			if err := packValue(e, member.Value); err != nil {
-				return err
-			}
-		}
-		return nil
+		return packMap(e, v)
 	}
 	return fmt.Errorf("%w: msgpack has no form for %T", ErrType, value)
+}
+
+func packMap(e *msgpack.Encoder, v *Map) error {
+	if err := e.EncodeMapLen(len(v.Members)); err != nil {
+		return err
+	}
+	for _, member := range v.Members {
+		if err := packText(e, member.Name); err != nil {
+			return err
+		}
+		if err := packValue(e, member.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func packText(e *msgpack.Encoder, text string) error {
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("%w: msgpack has no lone surrogates", ErrType)
+	}
+	return e.EncodeString(text)
 }

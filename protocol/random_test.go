@@ -9,10 +9,13 @@ import (
 )
 
 // randomValues makes kombu JSON text as Python could have sent it: every type, odd strings, odd numbers.
-type randomValues struct{ *rand.Rand }
+type randomValues struct {
+	*rand.Rand
+	types []int // the typed values to make, by their case in typed(); nil for all
+}
 
 func newRandomValues(seed uint64) randomValues {
-	return randomValues{rand.New(rand.NewPCG(seed, 42))}
+	return randomValues{Rand: rand.New(rand.NewPCG(seed, 42))}
 }
 
 func (r randomValues) value(depth int) string {
@@ -107,7 +110,11 @@ func (r randomValues) text() string {
 }
 
 func (r randomValues) typed() string {
-	switch r.IntN(6) {
+	kind := r.IntN(6)
+	if r.types != nil {
+		kind = r.types[r.IntN(len(r.types))]
+	}
+	switch kind {
 	case 0:
 		return string(typedRaw("datetime", r.date()+"T"+r.clock()))
 	case 1:

@@ -34,12 +34,12 @@ def loads(text):
     return kjson.loads(unb64(text).decode())
 
 
-def tagged(value):
+def tagged(value, order=list):
     """A value as text that two sides can only agree on when type and content are the same."""
     if isinstance(value, dict):
-        return '{' + ','.join(f'{tagged(k)}:{tagged(v)}' for k, v in value.items()) + '}'
+        return '{' + ','.join(f'{tagged(k)}:{tagged(value[k], order)}' for k in order(value)) + '}'
     if isinstance(value, (list, tuple)):
-        return '[' + ','.join(tagged(v) for v in value) + ']'
+        return '[' + ','.join(tagged(v, order) for v in value) + ']'
     return f'{type(value).__name__}({value!r})'
 
 
@@ -75,7 +75,23 @@ def serialize(case):
 
 def deserialize(case):
     value = serialization.loads(unb64(case['data']), case['type'], case['encoding'], force=True)
-    return tagged(value)
+    return tagged(value, sorted)  # PyYAML sorts keys when it writes
+
+
+def yaml_json(case):
+    """What a value of YAML becomes on its way through JSON: keys are strings, sets and tuples lists."""
+    def plain(value):
+        if isinstance(value, dict):
+            return {key(k): plain(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(v) for v in value]
+        if isinstance(value, set):
+            return [plain(v) for v in sorted(value, key=str)]
+        return value
+
+    def key(value):
+        return next(iter(json.loads(json.dumps({value: None}))))
+    return b64(tagged(plain(yaml.safe_load(unb64(case)))).encode('utf-8', 'surrogatepass'))
 
 
 OPS = {
@@ -94,7 +110,7 @@ OPS = {
     'deflate': deflate,
     'serialize': serialize,
     'deserialize': lambda case: b64(deserialize(case).encode('utf-8', 'surrogatepass')),
-    'yaml': lambda case: b64(tagged(yaml.safe_load(unb64(case))).encode('utf-8', 'surrogatepass')),
+    'yaml_json': yaml_json,
 }
 
 
