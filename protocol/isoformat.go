@@ -100,7 +100,7 @@ func parseISODate(text string) (isoDate, bool) {
 	if text[at] == 'W' {
 		return parseISOWeek(text, at+1, year, separated)
 	}
-	month, ok := digits(slice(text, at, at+2))
+	month, ok := twoDigits(text, at)
 	if !ok {
 		return isoDate{}, false
 	}
@@ -124,7 +124,7 @@ func daysIn(year, month int) int {
 
 // parseISOWeek reads the week, and the day when there is one, of YYYY-Www-D or YYYYWwwD.
 func parseISOWeek(text string, at, year int, separated bool) (isoDate, bool) {
-	week, ok := digits(slice(text, at, at+2))
+	week, ok := twoDigits(text, at)
 	if !ok {
 		return isoDate{}, false
 	}
@@ -149,75 +149,88 @@ func parseISOWeek(text string, at, year int, separated bool) (isoDate, bool) {
 	return isoDate{date.Year(), int(date.Month()), date.Day()}, true
 }
 
+// parseISOTime reads a time with or without an offset. Like CPython it overlooks a digit too many in front of an offset.
 func parseISOTime(text string) (isoClock, bool) {
-	clock, offset, zoned := text, "", false
-	zoneAt := strings.IndexByte(text, '-')
+	zoneAt := strings.IndexAny(text, "+-Z")
+	end := zoneAt
 	if zoneAt < 0 {
-		zoneAt = strings.IndexByte(text, '+')
+		end = len(text)
 	}
-	if zoneAt < 0 {
-		zoneAt = strings.IndexByte(text, 'Z')
-	}
-	if zoneAt >= 0 {
-		clock, offset, zoned = text[:zoneAt], text[zoneAt+1:], true
-	}
-	parts, ok := parseISOClock(clock)
-	if !ok || parts[0] > 23 || parts[1] > 59 || parts[2] > 59 {
+	parts, rest, ok := parseISOClock(text, 0, end)
+	if !ok || rest && zoneAt < 0 || parts[0] > 23 || parts[1] > 59 || parts[2] > 59 {
 		return isoClock{}, false
 	}
 	t := isoClock{hour: parts[0], minute: parts[1], second: parts[2], micro: parts[3]}
-	if !zoned {
+	if zoneAt < 0 {
 		return t, true
 	}
-	if offset == "" && text[zoneAt] == 'Z' {
-		t.zone = time.UTC
-		return t, true
+	t.zone = time.UTC
+	if text[zoneAt] == 'Z' {
+		return t, zoneAt+1 == len(text)
 	}
-	parts, ok = parseISOClock(offset)
+	parts, rest, ok = parseISOClock(text, zoneAt+1, len(text))
 	seconds := parts[0]*3600 + parts[1]*60 + parts[2]
-	if !ok || len(offset) == 3 || parts[3] != 0 || seconds >= 24*3600 {
+	if !ok || rest || parts[3] != 0 || seconds >= 24*3600 {
 		return isoClock{}, false
 	}
 	if text[zoneAt] == '-' {
 		seconds = -seconds
 	}
-	t.zone = time.UTC
 	if seconds != 0 {
 		t.zone = time.FixedZone("", seconds)
 	}
 	return t, true
 }
 
-// parseISOClock reads HH, HH:MM, HH:MM:SS or the same without colons, and a fraction of any length, of which six digits count.
-func parseISOClock(text string) (parts [4]int, ok bool) {
-	at, separated := 0, false
+// parseISOClock reads HH, HH:MM, HH:MM:SS or the same without colons from text[at:end], and a fraction of any length behind any of them, of which six
+// digits count; rest tells that something is left. It is parse_hh_mm_ss_ff of CPython's _datetimemodule.c.
+func parseISOClock(text string, at, end int) (parts [4]int, rest, ok bool) {
+	separated := true
 	for i := range 3 {
-		if parts[i], ok = digits(slice(text, at, at+2)); !ok || len(text)-at < 2 {
-			return parts, false
+		if parts[i], ok = twoDigits(text, at); !ok {
+			return parts, false, false
 		}
 		at += 2
-		if at == len(text) {
-			return parts, true
-		}
+		c := byteAt(text, at)
 		if i == 0 {
-			separated = text[at] == ':'
+			separated = c == ':'
 		}
-		if i == 2 {
+		at++
+		if at >= end {
+			return parts, c != 0, true
+		}
+		if separated && c == ':' {
+			continue
+		}
+		if c == '.' || c == ',' {
 			break
 		}
 		if separated {
-			if text[at] != ':' {
-				return parts, false
-			}
-			at++
+			return parts, false, false
 		}
+		at--
 	}
-	fraction := text[at+1:]
-	if text[at] != '.' && text[at] != ',' || !allDigits(fraction) || fraction == "" {
-		return parts, false
+	fraction := slice(text, at, min(at+6, end))
+	if parts[3], ok = digits(fraction); !ok {
+		return parts, false, false
 	}
 	parts[3], _ = digits((fraction + "00000")[:6])
-	return parts, true
+	for at += len(fraction); isDigit(byteAt(text, at)); at++ {
+		continue
+	}
+	return parts, at < len(text), true
+}
+
+func byteAt(text string, i int) byte {
+	if i < len(text) {
+		return text[i]
+	}
+	return 0
+}
+
+func twoDigits(text string, at int) (int, bool) {
+	n, ok := digits(slice(text, at, at+2))
+	return n, ok && len(text) >= at+2
 }
 
 func slice(text string, from, to int) string { return text[min(from, len(text)):min(to, len(text))] }

@@ -95,7 +95,7 @@ def yaml_json(case):
 
 
 OPS = {
-    'float_repr': lambda case: repr(float(case)),
+    'float_repr': lambda case: repr(float.fromhex(case)),
     'repr': lambda case: b64(repr(loads(case)).encode('utf-8', 'surrogatepass')),
     'saferepr': lambda case: b64(saferepr(loads(case['value']), case['max'] or None).encode('utf-8', 'surrogatepass')),
     'saferepr_tuple': lambda case: b64(saferepr(tuple(loads(case['value'])), case['max'] or None).encode('utf-8', 'surrogatepass')),
