@@ -48,7 +48,7 @@ func (l *life) fetch(ctx context.Context, end context.CancelCauseFunc) {
 				return
 			}
 			if ctx.Err() != nil {
-				return
+				return // what is left in an inbox goes back when the session is closed
 			}
 			f.unsure = time.Now().Add(time.Minute)
 			sleep(ctx, f.state.failed(err))
@@ -107,12 +107,13 @@ func (f *fetcher) takeDue(ctx context.Context, want int, budget int64) (int, err
 			break
 		}
 		// Half of the free places, so that a million messages due at once do not keep newer ones waiting.
+		mark := f.parking.mark()
 		claims, next, err := f.session.Due(ctx, queue, max(1, (want-taken+1)/2), budget)
 		f.deliver(claims)
 		if err != nil {
 			return taken, err
 		}
-		f.parking.set(queue, next)
+		f.parking.set(queue, next, mark)
 		taken += len(claims)
 	}
 	return taken, nil

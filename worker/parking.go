@@ -11,6 +11,7 @@ import (
 type parking struct {
 	mu     sync.Mutex
 	next   map[string]time.Time
+	notes  int // how often something was noted
 	sooner chan struct{}
 }
 
@@ -22,6 +23,7 @@ func newParking() *parking {
 func (p *parking) note(queue string, due time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.notes++
 	if next, ok := p.next[queue]; ok && !due.Before(next) {
 		return
 	}
@@ -32,10 +34,21 @@ func (p *parking) note(queue string, due time.Time) {
 	}
 }
 
-// set replaces what is known of a queue; zero: nothing is parked.
-func (p *parking) set(queue string, next time.Time) {
+// mark is taken before Redis is asked what is parked, and given to set with the answer.
+func (p *parking) mark() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.notes
+}
+
+// set replaces what is known of a queue by Redis' answer; zero: nothing is parked. What was noted while Redis was asked may not be in the answer, and
+// is kept.
+func (p *parking) set(queue string, next time.Time, mark int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known, ok := p.next[queue]; p.notes != mark && ok && (next.IsZero() || known.Before(next)) {
+		return
+	}
 	if next.IsZero() {
 		delete(p.next, queue)
 		return
@@ -86,11 +99,12 @@ func (f *fetcher) poll(ctx context.Context) error {
 			f.fresh = f.fresh || !f.steps[queue][step]
 			f.steps[queue][step] = true
 		}
+		mark := f.parking.mark()
 		next, err := f.broker.NextDue(ctx, queue)
 		if err != nil {
 			return err
 		}
-		f.parking.set(queue, next)
+		f.parking.set(queue, next, mark)
 	}
 	return nil
 }

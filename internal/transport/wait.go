@@ -37,16 +37,16 @@ func (w *Waiter) Wait(ctx context.Context, timeout time.Duration, most int, byte
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
+	if w.clientID == 0 {
+		timeout = min(timeout, shortWait)
+	}
 	w.waiting.Store(true)
 	stop := context.AfterFunc(ctx, func() { w.Interrupt(context.WithoutCancel(ctx)) })
 	claims, err := w.exchange(ctx, timeout, most, bytes)
 	w.waiting.Store(false)
 	stop()
 	if err != nil && !errors.Is(err, ErrLeaseLost) {
-		w.Close()
-		if ctx.Err() != nil {
-			return claims, nil
-		}
+		w.Close() // a message may have been moved into the inbox: the caller must look, so the error is told even when ctx has ended
 	}
 	return claims, err
 }
@@ -99,7 +99,7 @@ func (w *Waiter) connect(ctx context.Context) error {
 	}
 	id, err := redis.Int64(redis.DoContext(conn, ctx, "CLIENT", "ID"))
 	if err != nil {
-		id = 0 // an embedded broker without CLIENT: Interrupt closes the connection instead
+		id = 0 // an embedded broker without CLIENT ID: waits are short instead
 	}
 	w.mu.Lock()
 	w.conn, w.clientID = conn, id
@@ -107,21 +107,21 @@ func (w *Waiter) connect(ctx context.Context) error {
 	return nil
 }
 
-// Interrupt ends a wait that is under way, by CLIENT UNBLOCK so that the server's answer says whether a message was moved. Where that
-// cannot be had the connection is closed; a message that was moved at that moment stays in the inbox, where ClaimInboxes finds it.
+// shortWait is how long a wait lasts that cannot be interrupted.
+const shortWait = 200 * time.Millisecond
+
+// Interrupt ends a wait that is under way, by CLIENT UNBLOCK so that the server's answer says whether a message was moved. When the server
+// cannot be asked the connection is closed; a message that was moved at that moment stays in the inbox, where ClaimInboxes finds it.
 func (w *Waiter) Interrupt(ctx context.Context) {
 	for w.waiting.Load() {
 		w.mu.Lock()
 		conn, id := w.conn, w.clientID
 		w.mu.Unlock()
-		if conn == nil {
+		if conn == nil || id == 0 {
 			return
 		}
-		unblocked, err := 0, error(nil)
-		if id != 0 {
-			unblocked, err = redis.Int(w.session.broker.do(ctx, "CLIENT", "UNBLOCK", id))
-		}
-		if id == 0 || err != nil {
+		unblocked, err := redis.Int(w.session.broker.do(ctx, "CLIENT", "UNBLOCK", id))
+		if err != nil {
 			_ = conn.Close()
 			return
 		}
