@@ -1,7 +1,7 @@
 # Each target is one line that a person could type. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev test race fuzz bench chaos lint golden clean
+.PHONY: help setup build demo stop dev test race fuzz bench chaos lint golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -14,6 +14,9 @@ build: ## the lovage command, into bin/
 
 demo: setup build ## FastAPI enqueues, Go works, the result comes back; KEEP=1 leaves it running
 	@go build -o bin/ ./examples/quickstart/worker && KEEP=$(KEEP) go run ./examples/quickstart/demo
+
+stop: ## stop what make demo KEEP=1 has left running
+	@kill $$(cat .run/demo/pids) && echo stopped
 
 dev: build ## an embedded broker and a worker with example tasks; nothing else needed
 	bin/lovage dev
