@@ -11,7 +11,8 @@ import (
 // randomValues makes kombu JSON text as Python could have sent it: every type, odd strings, odd numbers.
 type randomValues struct {
 	*rand.Rand
-	types []int // the typed values to make, by their case in typed(); nil for all
+	types  []int // the typed values to make, by their case in typed(); nil for all
+	repeat bool  // make large objects with repeated keys
 }
 
 func newRandomValues(seed uint64) randomValues {
@@ -47,6 +48,11 @@ func (r randomValues) value(depth int) string {
 	}
 	var members []string
 	seen := map[string]bool{}
+	if r.repeat && r.IntN(4) == 0 {
+		for range r.IntN(60) {
+			members = append(members, fmt.Sprintf("\"%d\": %s", r.IntN(40), r.value(0)))
+		}
+	}
 	for range r.IntN(5) {
 		if key := r.text(); !seen[key] {
 			seen[key] = true

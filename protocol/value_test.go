@@ -63,6 +63,7 @@ const randomCases = 4000
 
 func randomTexts(seed uint64, n, depth int) (texts, encoded []string) {
 	r := newRandomValues(seed)
+	r.repeat = true
 	for range n {
 		text := r.value(depth)
 		texts, encoded = append(texts, text), append(encoded, toBase64(text))
