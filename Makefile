@@ -13,10 +13,10 @@ build: ## the lovage command, into bin/
 	go build -o bin/ ./cmd/...
 
 demo: setup build ## FastAPI enqueues, Go works, the result comes back; KEEP=1 leaves it running
-	@go build -o bin/ ./examples/quickstart/worker && KEEP=$(KEEP) go run ./examples/quickstart/demo
+	@go build -o bin/ ./examples/quickstart/worker ./examples/quickstart/demo && KEEP=$(KEEP) exec bin/demo
 
 stop: ## stop what make demo KEEP=1 has left running
-	@kill $$(cat .run/demo/pids) && echo stopped
+	@go run ./examples/quickstart/demo stop
 
 dev: build ## an embedded broker and a worker with example tasks; nothing else needed
 	bin/lovage dev

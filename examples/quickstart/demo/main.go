@@ -20,9 +20,19 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := run(ctx, os.Getenv("KEEP") == "1"); err != nil {
+	folder, err := filepath.Abs(filepath.Join(".run", "demo"))
+	if err == nil && len(os.Args) == 2 && os.Args[1] == "stop" {
+		err = stopKept(folder)
+	} else if err == nil {
+		err = run(ctx, folder, os.Getenv("KEEP") == "1")
+	}
+	switch {
+	case ctx.Err() != nil:
+		say("\ndemo: interrupted; everything is stopped")
+		os.Exit(130)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -30,12 +40,11 @@ func main() {
 
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
-func run(ctx context.Context, keep bool) (err error) {
+func run(ctx context.Context, folder string, keep bool) (err error) {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	folder := filepath.Join(root, ".run", "demo")
 	s, err := newStage(folder, keep)
 	if err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,11 +26,17 @@ type stage struct {
 	names     []string
 	processes map[string]*exec.Cmd
 	ended     map[string]chan struct{}
+	// temporary is PostgreSQL's folder when that cannot be inside folder.
+	temporary string
 }
 
+// newStage begins with an empty folder. What an earlier demo has left there, with KEEP=1 or because it was killed, is stopped first.
 func newStage(folder string, keep bool) (*stage, error) {
+	if err := stopKept(folder); err != nil {
+		return nil, err
+	}
 	if err := os.RemoveAll(folder); err != nil {
-		return nil, fmt.Errorf("empty %s (is an older demo still running? kill $(cat %s)): %w", folder, filepath.Join(folder, "pids"), err)
+		return nil, fmt.Errorf("empty the demo's folder: %w", err)
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
@@ -58,17 +64,30 @@ func (s *stage) start(name string, cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
+	// In a group of its own it does not see the terminal's Ctrl-C: the stage stops it, in order.
 	cmd.SysProcAttr.Setpgid = true
-	if err := cmd.Start(); err != nil {
+	if !s.keep {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+		if name == "postgres" {
+			cmd.SysProcAttr.Pdeathsig = syscall.SIGINT
+		}
+	}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		// Pdeathsig follows the thread that forks: it must live as long as the process.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+			close(ended)
+		}
+	}()
+	if err := <-started; err != nil {
 		return fmt.Errorf("start %s (run make setup): %w", name, err)
 	}
-	s.names, s.processes[name], s.ended[name] = append(s.names, name), cmd, make(chan struct{})
-	go func() { _ = cmd.Wait(); close(s.ended[name]) }()
-	pids := make([]string, 0, len(s.names))
-	for _, n := range s.names {
-		pids = append(pids, strconv.Itoa(s.processes[n].Process.Pid))
-	}
-	return os.WriteFile(filepath.Join(s.folder, "pids"), []byte(strings.Join(pids, " ")+"\n"), 0o644)
+	s.names, s.processes[name], s.ended[name] = append(s.names, name), cmd, ended
+	return s.remember()
 }
 
 func (s *stage) output(name string) string {
@@ -101,11 +120,7 @@ func (s *stage) stop() {
 	for i := len(s.names) - 1; i >= 0; i-- {
 		name := s.names[i]
 		pid := s.processes[name].Process.Pid
-		signal := syscall.SIGTERM
-		if name == "postgres" {
-			signal = syscall.SIGINT // its fast shutdown
-		}
-		_ = syscall.Kill(pid, signal)
+		_ = syscall.Kill(pid, gently(name))
 		select {
 		case <-s.ended[name]:
 		case <-time.After(5 * time.Second):
@@ -114,6 +129,18 @@ func (s *stage) stop() {
 		}
 	}
 	s.names = nil
+	if s.temporary != "" {
+		_ = os.RemoveAll(s.temporary)
+	}
+	_ = os.Remove(filepath.Join(s.folder, keptFile))
+}
+
+// gently is the signal that ends a process in good order and does not wait for its clients.
+func gently(name string) syscall.Signal {
+	if name == "postgres" {
+		return syscall.SIGINT // its fast shutdown
+	}
+	return syscall.SIGTERM
 }
 
 func (s *stage) redis(ctx context.Context) (string, error) {
@@ -185,8 +212,12 @@ func (s *stage) postgresFolder() (string, *syscall.Credential, error) {
 		}
 		uid, _ := strconv.Atoi(u.Uid)
 		gid, _ := strconv.Atoi(u.Gid)
-		folder := filepath.Join(os.TempDir(), "lovage-demo-postgres")
-		if err := errors.Join(os.RemoveAll(folder), os.MkdirAll(folder, 0o700), os.Chown(folder, uid, gid)); err != nil {
+		folder, err := os.MkdirTemp("", "lovage-demo-postgres")
+		if err != nil {
+			return "", nil, err
+		}
+		s.temporary = folder
+		if err := os.Chown(folder, uid, gid); err != nil {
 			return "", nil, err
 		}
 		return folder, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
@@ -198,7 +229,7 @@ func (s *stage) explain(web, redisURL, postgresURL, id string) {
 	say("\nEverything is left running. Look around:")
 	say("  the application   %s/docs", web)
 	say("  another request   curl -X POST %s/risk -H 'content-type: application/json' -d '{\"region\": \"baltic\", \"size\": 128}'", web)
-	say("  from a shell      bin/lovage -b %s send risk.score '[\"alps\"]' -q heavy --wait", redisURL)
+	say("  from a shell      bin/lovage -b %s send risk.score '[\"alps\", 1]' -q heavy --wait", redisURL)
 	say("  the result        redis-cli -u %s get celery-task-meta-%s", redisURL, id)
 	say("  dead letters      bin/lovage -b %s deadletter list", redisURL)
 	say("  the database      psql '%s'", postgresURL)
