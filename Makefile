@@ -1,7 +1,7 @@
 # Each target is one line that a person could type. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo stop dev test race fuzz bench chaos lint golden clean
+.PHONY: help setup build demo stop dev test race fuzz bench lint golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,13 +33,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s)
 bench: setup build ## Lovage and Celery side by side, medians of 3
 	go run ./bench
 
-chaos: setup ## faults under load, long form
-	go run ./chaos
-
 lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-golden: setup ## capture the golden files from real Celery again
+golden: setup ## capture the golden files from real kombu again
 	protocol/testdata/capture.sh
 
 clean: ## remove what was built; keeps the Python environments

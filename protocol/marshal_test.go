@@ -40,9 +40,9 @@ type everything struct {
 	*other
 	hidden
 	Same      string
-	unseen    int
+	unseen    int                //lint:ignore U1000 encoding/json does not see it either
 	Skipped   int                `json:"-"`
-	Dash      int                `json:"-,"`
+	Dash      int                `json:"-,"` //lint:ignore SA5008 the odd name is the point
 	Named     string             `json:"named"`
 	Empty     string             `json:",omitempty"`
 	EmptyTime *time.Duration     `json:",omitempty"`
