@@ -1,5 +1,6 @@
 """The Celery application of the end-to-end tests: the producer, and the Python worker whose results ours are compared with."""
 import os
+import time
 
 from celery import Celery
 
@@ -73,3 +74,12 @@ def size(data):
 @app.task(name="e2e.null")
 def null():
     return None
+
+
+@app.task(name="e2e.mark")
+def mark(n):
+    time.sleep(0.004)  # the work: long enough for the other side to get its share
+    client = app.backend.client
+    client.sadd("by:python", n)
+    client.hincrby("ran", n, 1)
+    return "python"
