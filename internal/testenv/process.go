@@ -44,7 +44,8 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// Start runs a command until the test ends. The kernel kills it when the test binary dies. Its output is shown when the test fails.
+// Start runs a command until the test ends. When the test binary dies the kernel sends it SIGKILL, or the Pdeathsig that the command asks for. Its output is
+// shown when the test fails.
 func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 	tb.Helper()
 	p := &Process{tb: tb, name: filepath.Base(cmd.Path), cmd: cmd, out: &output{}, done: make(chan struct{})}
@@ -53,7 +54,9 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if cmd.SysProcAttr.Pdeathsig == 0 {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	started := make(chan error)
 	go func() {
 		// Pdeathsig follows the thread that forks: it must live as long as the process.
@@ -99,6 +102,12 @@ func (p *Process) Signal(s syscall.Signal) {
 		p.tb.Errorf("send %s to %s: %v", s, p.name, err)
 	}
 }
+
+// Pause stops the process where it is (SIGSTOP), as a machine that hangs does; Resume lets it go on.
+func (p *Process) Pause() { p.tb.Helper(); p.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (p *Process) Resume() { p.tb.Helper(); p.Signal(syscall.SIGCONT) }
 
 // Kill ends the process and its children with SIGKILL, and waits until they are gone.
 func (p *Process) Kill() {
