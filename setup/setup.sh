@@ -36,7 +36,7 @@ for requirements in setup/requirements-celery-*.txt; do
   name=$(basename "$requirements" .txt); name=${name#requirements-}
   venv=.venv/$name
   stamp=$venv/.requirements
-  if [ -x "$venv/bin/python" ] && cmp -s "$requirements" "$stamp"; then
+  if "$venv/bin/python" -c '' 2>/dev/null && cmp -s "$requirements" "$stamp"; then
     say "$name is there"
     continue
   fi
@@ -47,8 +47,9 @@ for requirements in setup/requirements-celery-*.txt; do
   build=(); grep -q '^celery==4' "$requirements" && build=(--no-build-isolation)
   grep -E '^(setuptools|wheel)==' "$requirements" > "$venv/.build" && "$venv/bin/pip" install -q --disable-pip-version-check -r "$venv/.build"
   "$venv/bin/pip" install -q --disable-pip-version-check "${build[@]}" -r "$requirements"
-  # Celery 4.4 imports names that Python 3.11 has removed.
-  if grep -q '^celery==4' "$requirements"; then cp setup/compat/sitecustomize.py "$venv"/lib/python3*/site-packages/; fi
+  # Celery 4.4 imports names that Python 3.11 has removed. A .pth file is read in every environment; sitecustomize.py is not: Debian's Python has one of its own.
+  if grep -q '^celery==4' "$requirements"; then cp setup/compat/lovage_compat.* "$venv"/lib/python3*/site-packages/; fi
+  "$venv/bin/python" -W ignore -c 'import celery, kombu, redis' || fail "$name does not work with $(python3 --version); Lovage's tests are made for the Python 3.11 of Debian 12"
   cp "$requirements" "$stamp"
 done
 say "ready"
