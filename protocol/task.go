@@ -253,7 +253,9 @@ func headerTime(name string, value Raw) (Time, error) {
 		if err != nil {
 			return Time{}, err
 		}
-		text, ok = members.Text("__value__"), true
+		if text, ok = members.Text("__value__"), true; text == "" {
+			return Time{}, fmt.Errorf("%w: %s is not a time", ErrHeader, name)
+		}
 	}
 	if !ok {
 		seconds, err := strconv.ParseFloat(string(value), 64)

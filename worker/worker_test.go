@@ -3,12 +3,16 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
 
@@ -17,7 +21,66 @@ import (
 	"github.com/lovage-go/lovage/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// workerURL, when set, makes the test binary a worker: a process of its own that tests kill and stop.
+const workerURL = "LOVAGE_TEST_WORKER"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(workerURL); url != "" {
+		os.Exit(workerProcess(url))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// workerProcess counts each run of the task "count" in the list ran:<id>.
+func workerProcess(url string) int {
+	w, err := worker.New(worker.Config{BrokerURL: url, Lease: 1500 * time.Millisecond, Concurrency: 4, VisibilityTimeout: 20 * time.Second, MaxDeliveries: 3})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	err = worker.Handle(w, "count", func(ctx context.Context, in struct {
+		Name  string
+		Sleep time.Duration `default:"0"`
+		Die   bool          `default:"false"`
+	}) (string, error) {
+		conn, err := redis.DialURL(url)
+		if err != nil {
+			return "", err
+		}
+		defer conn.Close()
+		if _, err := conn.Do("RPUSH", "ran:"+in.Name, os.Getpid()); err != nil {
+			return "", err
+		}
+		if in.Die {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		select {
+		case <-time.After(in.Sleep):
+			return "done", nil
+		case <-ctx.Done():
+			_, _ = conn.Do("RPUSH", "cancelled:"+in.Name, fmt.Sprint(context.Cause(ctx)))
+			return "", context.Cause(ctx)
+		}
+	})
+	if err == nil {
+		err = w.Main(context.Background())
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// startProcess runs a worker in a process of its own and waits until it is ready.
+func startProcess(t *testing.T, server *testenv.RedisServer) *testenv.Process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), workerURL+"="+server.URL())
+	p := testenv.Start(t, cmd)
+	testenv.Eventually(t, 10*time.Second, "the worker process is ready", func() bool { return strings.Contains(p.Output(), `"ready"`) })
+	return p
+}
 
 // running is a worker that a test has started.
 type running struct {
@@ -60,9 +123,9 @@ func handle[In, Out any](t *testing.T, w *worker.Worker, name string, fn func(co
 	}
 }
 
-func newClient(t *testing.T, redis *testenv.RedisServer) *client.Client {
+func newClient(t *testing.T, server *testenv.RedisServer) *client.Client {
 	t.Helper()
-	c, err := client.New(client.Config{BrokerURL: redis.URL()})
+	c, err := client.New(client.Config{BrokerURL: server.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,20 +151,4 @@ func get[T any](t *testing.T, result *client.AsyncResult) T {
 		t.Fatal(err)
 	}
 	return value
-}
-
-var quiet = zap.NewNop()
-
-func TestLateness(t *testing.T) {
-	redis := testenv.Redis(t)
-	start(t, worker.Config{BrokerURL: redis.URL()}, func(w *worker.Worker) {
-		handle(t, w, "now", func(context.Context, struct{}) (int64, error) { return time.Now().UnixMicro(), nil })
-	})
-	c := newClient(t, redis)
-	for i := range 30 {
-		sent := time.Now()
-		a := send(t, c, client.Task{Name: "now", Countdown: 200 * time.Millisecond})
-		b := send(t, c, client.Task{Name: "now"})
-		fmt.Println(i, time.UnixMicro(get[int64](t, b)).Sub(sent), time.UnixMicro(get[int64](t, a)).Sub(sent)-200*time.Millisecond)
-	}
 }

@@ -17,10 +17,11 @@ import (
 // RedisServer is a private redis-server.
 type RedisServer struct {
 	*Process
-	tb   testing.TB
-	dir  string
-	port int
-	args []string
+	tb      testing.TB
+	dir     string
+	port    int
+	tlsPort int
+	args    []string
 }
 
 // Redis starts a redis-server on a free port with its own folder. Extra arguments are redis-server's, e.g. "--appendonly", "yes". Without persistence

@@ -1,0 +1,173 @@
+package worker_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lovage-go/lovage/client"
+	"github.com/lovage-go/lovage/internal/testenv"
+	"github.com/lovage-go/lovage/protocol"
+	"github.com/lovage-go/lovage/tasks"
+	"github.com/lovage-go/lovage/worker"
+)
+
+func countLines(text, part string) int { return strings.Count(text, part) }
+
+// malformed makes bad messages out of a good one.
+func malformed(t *testing.T, good []byte) [][]byte {
+	t.Helper()
+	var bad [][]byte
+	for i := 0; i < len(good); i += 3 {
+		bad = append(bad, good[:i])
+	}
+	for _, header := range []string{"task", "id", "retries", "eta", "expires", "timelimit", "compression"} {
+		for _, value := range []string{`{"a": 1}`, `[1, 2, 3]`, `"\u0000x"`, `"nonsense"`} {
+			m, err := protocol.DecodeMessage(good, protocol.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if header == "task" || header == "id" { // any text is a name
+				if value[0] == '"' {
+					continue
+				}
+			}
+			m.Headers = m.Headers.Set(header, protocol.Raw(value))
+			bad = append(bad, m.AppendJSON(nil))
+		}
+	}
+	bodies := []string{"!!!!", "bm90IGpzb24=", "e30=", "W10=", "W3t9LCBbXSwge31d", strings.Repeat("W", 5)}
+	for _, body := range bodies {
+		m, _ := protocol.DecodeMessage(good, protocol.Limits{})
+		m.Body = []byte(body)
+		bad = append(bad, m.AppendJSON(nil))
+	}
+	deep := `[[` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `], {}, {}]`
+	for _, contentType := range []string{"application/x-python-serialize", "application/unheard-of", "application/x-msgpack", "application/data", ""} {
+		m, _ := protocol.DecodeMessage(good, protocol.Limits{})
+		m.ContentType = contentType
+		bad = append(bad, m.AppendJSON(nil))
+	}
+	m, _ := protocol.DecodeMessage(good, protocol.Limits{})
+	m.Body, m.Properties.BodyEncoding = []byte(deep), ""
+	bad = append(bad, m.AppendJSON(nil))
+	// A bomb: 1 GB of zeros as 1 MB of zlib.
+	m, _ = protocol.DecodeMessage(good, protocol.Limits{})
+	bomb, err := protocol.Deflate("zlib", make([]byte, 1<<30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Body = base64.StdEncoding.AppendEncode(nil, bomb)
+	m.Headers = m.Headers.Set("compression", protocol.Quote("application/x-gzip"))
+	bad = append(bad, m.AppendJSON(nil))
+	return append(bad, []byte("\x00\x00\x00"), []byte("\xff\xfe{"), []byte("null"), []byte("[]"), []byte("{}"), []byte(`{"body": 1}`), []byte(`{"body": "", "headers": [], "properties": 3}`))
+}
+
+func TestMalformedMessagesAreBuriedByteForByteAmongGoodOnes(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	send(t, c, client.Task{Name: "good", Args: []any{1, "two"}})
+	good := []byte(server.Strings("LRANGE", "celery", 0, 0)[0])
+	server.Do("DEL", "celery")
+	bad := malformed(t, good)
+	if len(bad) < 300 {
+		t.Fatalf("only %d malformed messages", len(bad))
+	}
+	for _, message := range bad {
+		send(t, c, client.Task{Name: "good", Args: []any{1, "two"}})
+		server.Do("LPUSH", "celery", message)
+	}
+	var ran atomic.Int32
+	start(t, worker.Config{BrokerURL: server.URL()}, func(w *worker.Worker) {
+		handle(t, w, "good", func(context.Context, struct {
+			A int
+			B string
+		}) (int, error) {
+			return int(ran.Add(1)), nil
+		})
+	})
+	testenv.Eventually(t, 60*time.Second, "everything is settled", func() bool { return empty(server) })
+	if got := int(ran.Load()); got != len(bad) {
+		t.Errorf("%d of %d good messages ran", got, len(bad))
+	}
+	want := map[string]int{}
+	for _, message := range bad {
+		want[string(message)]++
+	}
+	for _, message := range server.Strings("HVALS", "lovage:deadletter:message") {
+		want[message]--
+	}
+	for message, n := range want {
+		if n != 0 {
+			t.Errorf("%d too few in the dead letters: %.300q", n, message)
+		}
+	}
+}
+
+func TestAPickleIsRefusedWithAdvice(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	result := send(t, c, client.Task{Name: "x"})
+	message, err := protocol.DecodeMessage([]byte(server.Strings("LRANGE", "celery", 0, 0)[0]), protocol.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Do("DEL", "celery")
+	message.ContentType = "application/x-python-serialize"
+	server.Do("LPUSH", "celery", message.AppendJSON(nil))
+	start(t, worker.Config{BrokerURL: server.URL()}, func(*worker.Worker) {})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := result.Get(ctx, nil); err == nil || !strings.Contains(err.Error(), "task_serializer") {
+		t.Errorf("the result is %v", err)
+	}
+}
+
+func TestAPanicFailsOnlyItsTask(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	start(t, worker.Config{BrokerURL: server.URL()}, func(w *worker.Worker) {
+		handle(t, w, "panics", func(context.Context, struct{}) (int, error) { var m map[string]int; m["x"] = 1; return 0, nil })
+		handle(t, w, "works", func(context.Context, struct{}) (int, error) { return 7, nil })
+	})
+	bad := send(t, c, client.Task{Name: "panics"})
+	if got := get[int](t, send(t, c, client.Task{Name: "works"})); got != 7 {
+		t.Errorf("the other task gave %d", got)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := bad.Get(ctx, nil)
+	failure, ok := err.(*client.TaskError)
+	if !ok || failure.Exception.Type != "GoPanic" || !strings.Contains(failure.Traceback, "bad_test.go") {
+		t.Errorf("the panic became %v\n%s", err, failure.Traceback)
+	}
+}
+
+func TestRejectAndIgnore(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	var requeued atomic.Int32
+	start(t, worker.Config{BrokerURL: server.URL()}, func(w *worker.Worker) {
+		handle(t, w, "reject", func(context.Context, struct{}) (int, error) { return 0, tasks.Reject("no use", false) })
+		handle(t, w, "ignore", func(context.Context, struct{}) (int, error) { return 0, fmt.Errorf("why: %w", tasks.ErrIgnore) })
+		handle(t, w, "requeue", func(context.Context, struct{}) (int, error) {
+			if requeued.Add(1) < 3 {
+				return 0, tasks.Reject("later", true)
+			}
+			return 3, nil
+		})
+	})
+	send(t, c, client.Task{Name: "reject", ID: "rejected"})
+	send(t, c, client.Task{Name: "ignore", ID: "ignored"})
+	if got := get[int](t, send(t, c, client.Task{Name: "requeue"})); got != 3 {
+		t.Errorf("the requeued task gave %d", got)
+	}
+	testenv.Eventually(t, 5*time.Second, "all are settled", func() bool { return empty(server) })
+	if server.Int("EXISTS", "celery-task-meta-rejected", "celery-task-meta-ignored") != 0 || server.Int("ZCARD", "lovage:deadletter") != 1 {
+		t.Errorf("keys: %v", server.Strings("KEYS", "*"))
+	}
+}
