@@ -232,3 +232,11 @@ func FuzzRepr(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkReprArgs(b *testing.B) {
+	args := []Raw{Raw("1"), Raw(`{"region": "north", "cells": [1, 2.5, null]}`), Raw("[" + strings.Repeat(`"a text of some length", `, 5000) + "0]")}
+	b.ReportAllocs()
+	for b.Loop() {
+		ReprArgs(args, 1024)
+	}
+}
