@@ -30,8 +30,8 @@ race: setup ## the tests of the concurrent packages under the race detector
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	@setup/fuzz.sh $(or $(FUZZTIME),30s)
 
-bench: setup build ## Lovage and Celery side by side, medians of 3
-	go run ./bench
+bench: setup ## Lovage and Celery side by side, medians of 3 rounds
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./bench
 
 lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
