@@ -127,11 +127,13 @@ func TestAPickleIsRefusedWithAdvice(t *testing.T) {
 	}
 }
 
+func divide(a, b int) int { return a / b }
+
 func TestAPanicFailsOnlyItsTask(t *testing.T) {
 	server := testenv.Redis(t)
 	c := newClient(t, server)
 	start(t, worker.Config{BrokerURL: server.URL()}, func(w *worker.Worker) {
-		handle(t, w, "panics", func(context.Context, struct{}) (int, error) { var m map[string]int; m["x"] = 1; return 0, nil })
+		handle(t, w, "panics", func(context.Context, struct{}) (int, error) { return divide(1, 0), nil })
 		handle(t, w, "works", func(context.Context, struct{}) (int, error) { return 7, nil })
 	})
 	bad := send(t, c, client.Task{Name: "panics"})

@@ -179,6 +179,18 @@ func (l *life) poisoned(j *job, task *protocol.Task) *settlement {
 	return s
 }
 
+// unsupported refuses a task whose follow-ups this version cannot send: nothing runs, the message is kept, and whoever waits is told.
+func (l *life) unsupported(j *job, task *protocol.Task) *settlement {
+	const detail = "this worker does not send follow-ups (link, link_error, chain, chord) yet; the message is in the dead letters"
+	l.log.Error("task has follow-ups, which are not sent yet; moved to the dead letters", taskFields(task)...)
+	s := l.end(j, l.bury(j, task, "NotImplemented", detail))
+	if l.storeErrors(task, l.known[task.Name]) {
+		exception := protocol.Exception{Type: "NotImplementedError", Module: "builtins", Args: []protocol.Raw{protocol.Quote(detail)}}
+		s.Effects = append(s.Effects, l.store(j, task, protocol.Failure, exception.Raw(), ""))
+	}
+	return s
+}
+
 // expired revokes a task that came too late, as Celery does.
 func (l *life) expired(j *job, task *protocol.Task, h *handler) *settlement {
 	l.log.Info("discarding expired task", taskFields(task)...)

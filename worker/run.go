@@ -42,6 +42,8 @@ func (l *life) process(base context.Context, j *job) *settlement {
 		return l.unregistered(j, task)
 	case poisoned:
 		return l.poisoned(j, task)
+	case unsupported:
+		return l.unsupported(j, task)
 	case expired:
 		return l.expired(j, task, h)
 	case park:
