@@ -17,7 +17,6 @@ const pollEvery = 1500 * time.Millisecond
 // none. A worker that is busy holds no blocked wait.
 type fetcher struct {
 	*life
-	end      context.CancelCauseFunc
 	rotation int
 	// steps are the priority steps that have been seen in use, on which an idle worker waits as well.
 	steps map[string]map[int]bool
@@ -35,7 +34,7 @@ type waitKey struct {
 }
 
 func (l *life) fetch(ctx context.Context, end context.CancelCauseFunc) {
-	f := &fetcher{life: l, end: end, steps: map[string]map[int]bool{}, waiters: map[waitKey]*transport.Waiter{}}
+	f := &fetcher{life: l, steps: map[string]map[int]bool{}, waiters: map[waitKey]*transport.Waiter{}}
 	defer func() {
 		for _, w := range f.waiters {
 			w.Close()
@@ -44,7 +43,7 @@ func (l *life) fetch(ctx context.Context, end context.CancelCauseFunc) {
 	for ctx.Err() == nil {
 		if err := f.round(ctx); err != nil {
 			if errors.Is(err, transport.ErrLeaseLost) {
-				end(err)
+				f.lose(ctx, end, err)
 				return
 			}
 			if ctx.Err() != nil {

@@ -24,14 +24,21 @@ func (l *life) keep(ctx context.Context, end context.CancelCauseFunc) {
 		case err == nil:
 			l.state.ok()
 		case errors.Is(err, transport.ErrLeaseLost):
-			l.reportLoss(ctx)
-			l.held.cancelAll(err)
-			end(err)
+			l.lose(ctx, end, err)
 			return
 		case ctx.Err() == nil:
 			every = l.state.failed(err)
 		}
 	}
+}
+
+// lose ends the life: its lease is gone. Whoever notices first, keeper, fetcher or settler, says why and cancels what runs.
+func (l *life) lose(ctx context.Context, end context.CancelCauseFunc, err error) {
+	l.lost.Do(func() {
+		l.reportLoss(ctx)
+		l.held.cancelAll(err)
+		end(err)
+	})
 }
 
 // reportLoss says why the lease is gone: others took it, or Redis has lost its memory, and then which claims are gone with it.

@@ -27,6 +27,7 @@ type life struct {
 	fencedLook time.Time
 	jobs       chan *job        // claimed, waiting for a runner; never blocks: flow bounds what is claimed
 	ends       chan *settlement // to the settler
+	lost       sync.Once
 }
 
 // job is one claimed message on its way through the worker.

@@ -70,7 +70,7 @@ func (l *life) settleBatch(base context.Context, end context.CancelCauseFunc, en
 			return
 		}
 		if errors.Is(err, transport.ErrLeaseLost) {
-			end(err)
+			l.lose(base, end, err)
 		}
 		l.state.wait(base, err)
 	}
