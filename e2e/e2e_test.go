@@ -4,9 +4,11 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
@@ -75,11 +77,40 @@ func register(t *testing.T, w *worker.Worker) {
 		}),
 		worker.Handle(w, "e2e.size", func(_ context.Context, in struct{ Data string }) (int, error) { return len(in.Data), nil }),
 		worker.Handle(w, "e2e.request", request),
+		worker.Handle(w, "e2e.retry", retry, tasks.WithRetry(tasks.RetryPolicy{MaxRetries: 2})),
+		worker.Handle(w, "e2e.auto", auto, tasks.WithRetry(tasks.RetryPolicy{
+			DefaultRetryDelay: time.Nanosecond,
+			AutoretryFor:      func(err error) bool { x := tasks.ExceptionOf(err); return x.Type == "KeyError" },
+		})),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// retry fails as app.py's task of the same name.
+func retry(ctx context.Context, in struct {
+	Fails int
+	Named bool `default:"true"`
+}) ([]any, error) {
+	r, _ := tasks.FromContext(ctx)
+	if r.Retries < in.Fails {
+		var reason error
+		if in.Named {
+			reason = tasks.Raise("ValueError", fmt.Sprint("attempt ", r.Retries))
+		}
+		return nil, tasks.RetryIn(0, reason)
+	}
+	return []any{r.Retries, r.ID == r.RootID}, nil
+}
+
+func auto(ctx context.Context, in struct{ Fails int }) (int, error) {
+	r, _ := tasks.FromContext(ctx)
+	if r.Retries < in.Fails {
+		return 0, tasks.Raise("KeyError", "attempt", r.Retries)
+	}
+	return r.Retries, nil
 }
 
 // request answers as app.py's task of the same name.

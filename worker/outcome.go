@@ -114,7 +114,11 @@ func (l *life) ended(j *job, task *protocol.Task, h *handler, result protocol.Ra
 	case errors.As(err, &rejected):
 		return l.rejected(j, task, rejected, early)
 	default:
-		l.fail(s, j, task, h, err)
+		if a := decideRetry(task, h.options.Retry, err, time.Now(), random); a.again {
+			l.retry(s, j, task, h, a)
+		} else {
+			l.fail(s, j, task, h, a.err)
+		}
 	}
 	return s
 }

@@ -83,3 +83,19 @@ def mark(n):
     client.sadd("by:python", n)
     client.hincrby("ran", n, 1)
     return "python"
+
+
+@app.task(name="e2e.retry", bind=True, max_retries=2)
+def retry(self, fails, named=True):
+    if self.request.retries < fails:
+        if named:
+            raise self.retry(exc=ValueError("attempt %d" % self.request.retries), countdown=0)
+        raise self.retry(countdown=0)
+    return [self.request.retries, self.request.id == self.request.root_id]
+
+
+@app.task(name="e2e.auto", bind=True, autoretry_for=(KeyError,), retry_kwargs={"max_retries": 3, "countdown": 0})
+def auto(self, fails):
+    if self.request.retries < fails:
+        raise KeyError("attempt", self.request.retries)
+    return self.request.retries
