@@ -218,8 +218,15 @@ func (p *Properties) object() Object {
 	if p.Redelivered {
 		info = append(info, Member{"redelivered", Raw("true")})
 	}
+	for _, member := range p.Extra {
+		if member.Name != "expiration" {
+			object = append(object, member)
+		}
+	}
 	object = append(object, Member{"delivery_mode", Raw(strconv.Itoa(mode))})
-	object = append(object, p.Extra...)
+	if expiration, ok := p.Extra.Get("expiration"); ok { // kombu computes it last
+		object = append(object, Member{"expiration", expiration})
+	}
 	return append(object,
 		Member{"delivery_info", info.Raw()},
 		Member{"priority", Raw(strconv.Itoa(p.Priority))},

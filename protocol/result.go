@@ -35,7 +35,9 @@ type Result struct {
 	Children Raw
 	// DateDone is null when zero; Celery writes it in final states only.
 	DateDone time.Time
-	TaskID   string
+	// DateNaive leaves the offset off date_done, as Celery before 5.3 does; the time is UTC all the same.
+	DateNaive bool
+	TaskID    string
 	// GroupID and ParentID are left out when empty.
 	GroupID, ParentID string
 	// Extended is written when result_extended is on.
@@ -75,6 +77,8 @@ func (r *Result) AppendJSON(out []byte) []byte {
 	out = append(out, `, "date_done": `...)
 	if r.DateDone.IsZero() {
 		out = append(out, "null"...)
+	} else if r.DateNaive {
+		out = append(appendISODateTime(append(out, '"'), r.DateDone.UTC(), true), '"')
 	} else {
 		out = append(append(append(out, '"'), appendTime(nil, r.DateDone)...), '"')
 	}
@@ -99,19 +103,19 @@ func (r *Result) AppendJSON(out []byte) []byte {
 	return append(out, '}')
 }
 
+// append writes the members. Celery stores null in all of them for a task whose request it could not make: one without a name.
 func (e *ExtendedResult) append(out []byte) []byte {
-	out = append(out, `, "name": `...)
-	out = appendQuoted(out, e.Name)
-	out = append(out, `, "args": `...)
-	out = appendRaw(out, e.Args)
-	out = append(out, `, "kwargs": `...)
-	out = appendRaw(out, e.Kwargs)
-	out = append(out, `, "worker": `...)
-	out = appendQuoted(out, e.Worker)
-	out = append(out, `, "retries": `...)
-	out = strconv.AppendInt(out, int64(e.Retries), 10)
-	out = append(out, `, "queue": `...)
-	return appendQuoted(out, e.Queue)
+	retries := Raw("null")
+	if e.Name != "" {
+		retries = strconv.AppendInt(nil, int64(e.Retries), 10)
+	}
+	for _, member := range (Object{
+		{"name", textOrNull(e.Name)}, {"args", e.Args}, {"kwargs", e.Kwargs}, {"worker", textOrNull(e.Worker)}, {"retries", retries}, {"queue", textOrNull(e.Queue)},
+	}) {
+		out = append(append(append(out, `, "`...), member.Name...), `": `...)
+		out = appendRaw(out, member.Value)
+	}
+	return out
 }
 
 // DecodeResult reads a result document.
@@ -142,7 +146,7 @@ func DecodeResult(data []byte) (*Result, error) {
 				if err != nil {
 					return nil, fmt.Errorf("read result: %w", err)
 				}
-				r.DateDone = t.Time
+				r.DateDone, r.DateNaive = t.Time, t.Naive
 			}
 		case "task_id":
 			r.TaskID = text
