@@ -5,6 +5,12 @@ import (
 	"strconv"
 )
 
+// Exchanges of remote control with the default control_exchange "celery". Requests are a fanout; replies go to the queue that the request names.
+const (
+	ControlExchange      = "celery.pidbox"
+	ControlReplyExchange = "reply.celery.pidbox"
+)
+
 // ControlRequest is a remote-control command to workers (kombu/pidbox.py).
 type ControlRequest struct {
 	// Method is the command's name, Arguments its keyword arguments.
@@ -71,14 +77,7 @@ func (r *ControlRequest) set(member Member) (err error) {
 	case "arguments":
 		r.Arguments, err = member.Value.Members()
 	case "destination":
-		var names []Raw
-		if names, err = member.Value.Elements(); err != nil {
-			return err
-		}
-		r.Destination = []string{}
-		for _, name := range names {
-			r.Destination = append(r.Destination, looseText(name))
-		}
+		r.Destination, err = readDestination(member.Value)
 	case "pattern":
 		r.Pattern = looseText(member.Value)
 	case "matcher":
@@ -91,6 +90,22 @@ func (r *ControlRequest) set(member Member) (err error) {
 		r.ReplyExchange, r.ReplyKey = to.Text("exchange"), to.Text("routing_key")
 	}
 	return err
+}
+
+// readDestination reads a list of hostnames; app.control lets one alone stand without its list.
+func readDestination(value Raw) ([]string, error) {
+	if name, ok := value.Text(); ok {
+		return []string{name}, nil
+	}
+	elements, err := value.Elements()
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(elements))
+	for i, element := range elements {
+		names[i] = looseText(element)
+	}
+	return names, nil
 }
 
 // Message writes the request for the exchange celery.pidbox.
@@ -107,15 +122,17 @@ func (r ControlRequest) Message(exchange, deliveryTag string) *Message {
 		{"method", Quote(r.Method)}, {"arguments", r.Arguments.Raw()}, {"destination", destination},
 		{"pattern", textOrNull(r.Pattern)}, {"matcher", textOrNull(r.Matcher)},
 	}
-	if r.Ticket != "" {
+	if r.Ticket != "" || r.ReplyKey != "" {
 		to := Object{{"exchange", Quote(r.ReplyExchange)}, {"routing_key", Quote(r.ReplyKey)}}
 		body = append(body, Member{"ticket", Quote(r.Ticket)}, Member{"reply_to", to.Raw()})
 	}
-	headers := Object{{"clock", strconv.AppendInt(nil, r.Clock, 10)}}
-	if r.Expires > 0 {
-		headers = append(headers, Member{"expires", AppendFloat(nil, r.Expires)})
+	expires := Raw("0")
+	if r.Expires != 0 {
+		expires = AppendFloat(nil, r.Expires)
 	}
-	return fanout(body.Raw(), exchange, "", deliveryTag, headers)
+	message := fanout(body.Raw(), exchange, "", deliveryTag, Object{{"clock", strconv.AppendInt(nil, r.Clock, 10)}, {"expires", expires}})
+	message.Properties.DeliveryMode = 2 // as kombu's mailbox, though nothing keeps a fanout
+	return message
 }
 
 // ControlReply is one worker's answer: {hostname: answer}, with the call's ticket in the headers.

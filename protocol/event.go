@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Event is what workers and producers tell monitors (celery/events/event.py).
@@ -11,10 +12,10 @@ type Event struct {
 	// Type is "task-received", "worker-heartbeat", ...
 	Type     string
 	Hostname string
-	// UTCOffset is the sender's, in hours west of UTC as Celery counts it.
-	UTCOffset int
+	// UTCOffset is the sender's, in hours west of UTC as Celery counts it; half hours exist.
+	UTCOffset float64
 	PID       int
-	// Clock is the sender's Lamport clock; Timestamp seconds since 1970.
+	// Clock is the sender's Lamport clock, 0 for an event without one (null); Timestamp seconds since 1970.
 	Clock     int64
 	Timestamp float64
 	// Fields are the type's own: uuid, name, args, runtime, ...
@@ -23,9 +24,12 @@ type Event struct {
 
 // Raw writes the event as Celery does: the common fields first.
 func (e Event) Raw() Raw {
+	clock := Null()
+	if e.Clock != 0 {
+		clock = strconv.AppendInt(nil, e.Clock, 10)
+	}
 	object := Object{
-		{"hostname", Quote(e.Hostname)}, {"utcoffset", Raw(strconv.Itoa(e.UTCOffset))}, {"pid", Raw(strconv.Itoa(e.PID))},
-		{"clock", strconv.AppendInt(nil, e.Clock, 10)},
+		{"hostname", Quote(e.Hostname)}, {"utcoffset", AppendFloat(nil, e.UTCOffset)}, {"pid", Raw(strconv.Itoa(e.PID))}, {"clock", clock},
 	}
 	object = append(object, e.Fields...)
 	return append(object, Member{"timestamp", AppendFloat(nil, e.Timestamp)}, Member{"type", Quote(e.Type)}).Raw()
@@ -45,7 +49,7 @@ func DecodeEvent(raw Raw) (Event, error) {
 		case "hostname":
 			e.Hostname = looseText(member.Value)
 		case "utcoffset":
-			e.UTCOffset, _ = looseInt(member.Value)
+			e.UTCOffset, _ = strconv.ParseFloat(string(member.Value), 64)
 		case "pid":
 			e.PID, _ = looseInt(member.Value)
 		case "clock":
@@ -82,6 +86,18 @@ func DecodeEvents(body Raw) ([]Event, error) {
 	return events, nil
 }
 
+// EventExchange is the exchange of events (event_exchange); over Redis it is a fanout: PUBLISH on "/<db>.celeryev/<routing key>".
+const EventExchange = "celeryev"
+
+// EventRoutingKey is the routing key of an event's type: worker.heartbeat of worker-heartbeat; of a batch it is the type's group: task.multi.
+func EventRoutingKey(eventType string, batch bool) string {
+	if batch {
+		group, _, _ := strings.Cut(eventType, "-")
+		return group + ".multi"
+	}
+	return strings.ReplaceAll(eventType, "-", ".")
+}
+
 // fanout wraps a payload in the envelope in which kombu sends it to a fanout exchange: JSON, base64, not persistent.
 func fanout(payload Raw, exchange, routingKey, deliveryTag string, headers Object) *Message {
 	return &Message{
@@ -107,5 +123,5 @@ func EventMessage(events []Event, batch bool, routingKey, hostname, deliveryTag 
 	} else if len(events) == 1 {
 		payload = events[0].Raw()
 	}
-	return fanout(payload, "celeryev", routingKey, deliveryTag, Object{{"hostname", Quote(hostname)}})
+	return fanout(payload, EventExchange, routingKey, deliveryTag, Object{{"hostname", Quote(hostname)}})
 }

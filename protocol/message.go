@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -31,6 +32,8 @@ type Properties struct {
 	Exchange, RoutingKey string
 	// Redelivered is set in delivery_info when the message has been restored.
 	Redelivered bool
+	// DeliveryInfo are delivery_info's other members.
+	DeliveryInfo Object
 	// Priority is 0..9; over Redis a lower number is served first.
 	Priority int
 	// BodyEncoding is "base64", or anything else for a plain body.
@@ -48,7 +51,11 @@ func DecodeMessage(data []byte, lim Limits) (*Message, error) {
 	if err != nil {
 		return nil, decodeError(fmt.Errorf("read envelope: %w", err))
 	}
-	m := &Message{Body: unquoteBytes(spans.body)}
+	body, err := spans.bodyText()
+	if err != nil {
+		return nil, decodeError(fmt.Errorf("read envelope: %w", err))
+	}
+	m := &Message{Body: bytes.Clone(body)}
 	m.ContentType, _ = spans.contentType.Text()
 	m.ContentEncoding, _ = spans.contentEncoding.Text()
 	if m.Headers, err = optionalObject(spans.headers); err != nil {
@@ -74,6 +81,47 @@ type envelope struct {
 	body, contentType, contentEncoding, headers, properties Raw
 }
 
+// set notes a part; repeated tells that headers or properties, which are read where they stand, were there before or are neither object nor null.
+func (e *envelope) set(key []byte, value Raw) (repeated bool) {
+	switch string(key) {
+	case `"body"`:
+		e.body = value
+	case `"content-type"`:
+		e.contentType = value
+	case `"content-encoding"`:
+		e.contentEncoding = value
+	case `"headers"`:
+		repeated = e.headers != nil || !value.IsNull()
+		e.headers = value
+	case `"properties"`:
+		repeated = e.properties != nil || !value.IsNull()
+		e.properties = value
+	}
+	return repeated
+}
+
+// bodyText is the body with JSON's escapes undone. Like kombu it takes a missing body for an empty one.
+func (e *envelope) bodyText() ([]byte, error) {
+	if e.body.IsNull() {
+		return nil, nil
+	}
+	if e.body[0] != '"' {
+		return nil, fmt.Errorf("%w envelope: body is not a string", ErrSyntax)
+	}
+	inner := []byte(e.body[1 : len(e.body)-1])
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		return appendUnescaped(make([]byte, 0, len(inner)), inner), nil
+	}
+	return inner, nil
+}
+
+// appendJSON writes an envelope of these parts as kombu does.
+func (e *envelope) appendJSON(out []byte) []byte {
+	return Object{
+		{"body", e.body}, {"content-encoding", e.contentEncoding}, {"content-type", e.contentType}, {"headers", e.headers}, {"properties", e.properties},
+	}.AppendJSON(out)
+}
+
 // scanEnvelope checks the text and finds the envelope's parts.
 func scanEnvelope(data []byte, depth int) (envelope, error) {
 	var e envelope
@@ -85,19 +133,7 @@ func scanEnvelope(data []byte, depth int) (envelope, error) {
 		return e, syntaxError(i, "no object")
 	}
 	end, err := walkObject(data, i, depth, func(keyStart, keyEnd, start, end int) error {
-		value := Raw(data[start:end:end])
-		switch string(data[keyStart:keyEnd]) {
-		case `"body"`:
-			e.body = value
-		case `"content-type"`:
-			e.contentType = value
-		case `"content-encoding"`:
-			e.contentEncoding = value
-		case `"headers"`:
-			e.headers = value
-		case `"properties"`:
-			e.properties = value
-		}
+		e.set(data[keyStart:keyEnd], data[start:end:end])
 		return nil
 	})
 	if err != nil {
@@ -106,18 +142,7 @@ func scanEnvelope(data []byte, depth int) (envelope, error) {
 	if end = skipSpace(data, end); end != len(data) {
 		return e, syntaxError(end, "extra data")
 	}
-	if len(e.body) == 0 || e.body[0] != '"' {
-		return e, fmt.Errorf("%w envelope: body is not a string", ErrSyntax)
-	}
 	return e, nil
-}
-
-func unquoteBytes(text Raw) []byte {
-	if len(text) < 2 {
-		return nil
-	}
-	inner := text[1 : len(text)-1]
-	return appendUnescaped(make([]byte, 0, len(inner)), inner)
 }
 
 func (p *Properties) read(properties Object) {
@@ -148,9 +173,18 @@ func (p *Properties) readDeliveryInfo(value Raw) {
 	if err != nil {
 		return
 	}
-	p.Exchange, p.RoutingKey = info.Text("exchange"), info.Text("routing_key")
-	redelivered, _ := info.Get("redelivered")
-	p.Redelivered = string(redelivered) == "true"
+	for _, member := range info {
+		switch member.Name {
+		case "exchange":
+			p.Exchange = looseText(member.Value)
+		case "routing_key":
+			p.RoutingKey = looseText(member.Value)
+		case "redelivered":
+			p.Redelivered = truthy(member.Value)
+		default:
+			p.DeliveryInfo = append(p.DeliveryInfo, member)
+		}
+	}
 }
 
 // looseText reads a string, or a number as text: an id may be any JSON scalar in a hand-made message.
@@ -223,6 +257,7 @@ func (p *Properties) object() Object {
 			object = append(object, member)
 		}
 	}
+	info = append(info, p.DeliveryInfo...)
 	object = append(object, Member{"delivery_mode", Raw(strconv.Itoa(mode))})
 	if expiration, ok := p.Extra.Get("expiration"); ok { // kombu computes it last
 		object = append(object, Member{"expiration", expiration})
@@ -259,20 +294,29 @@ func payload(body []byte, encoding, compression string, lim Limits) ([]byte, err
 	return body, nil
 }
 
-// decodeBase64 decodes as Python's base64.b64decode does: characters outside of the alphabet are skipped.
+// decodeBase64 decodes as Python's base64.b64decode does (binascii.a2b_base64): characters outside of the alphabet are skipped, and what follows the
+// padding is not looked at.
 func decodeBase64(text []byte) ([]byte, error) {
 	out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Decode(out, text)
-	if err == nil {
+	if n, err := base64.StdEncoding.Decode(out, text); err == nil {
 		return out[:n], nil
 	}
-	kept := make([]byte, 0, len(text))
+	kept, pads, padded := make([]byte, 0, len(text)), 0, false
 	for _, c := range text {
-		if c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || isDigit(c) || c == '+' || c == '/' || c == '=' {
-			kept = append(kept, c)
+		if c == '=' && len(kept)%4 >= 2 {
+			pads++
+			if padded = len(kept)%4+pads >= 4; padded {
+				break
+			}
+		}
+		if c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || isDigit(c) || c == '+' || c == '/' {
+			kept, pads = append(kept, c), 0
 		}
 	}
-	n, err = base64.StdEncoding.Decode(out, kept)
+	if len(kept)%4 != 0 && !padded {
+		return nil, fmt.Errorf("%w body: not base64: its padding is missing", ErrSyntax)
+	}
+	n, err := base64.RawStdEncoding.Decode(out[:base64.RawStdEncoding.DecodedLen(len(kept))], kept)
 	if err != nil {
 		return nil, fmt.Errorf("%w body: not base64: %w", ErrSyntax, err)
 	}

@@ -273,3 +273,87 @@ func checkWhole(data []byte, depth int) error {
 	}
 	return nil
 }
+
+// memberScanner goes through the members of an object whose values the caller reads: after next the caller sets at to the index behind the value. It
+// does walkObject's work where values should be read in the same pass.
+type memberScanner struct {
+	data  []byte
+	at    int
+	depth int
+	begun bool
+}
+
+// open begins with the object at data[i].
+func (s *memberScanner) open(i int) error {
+	if s.depth <= 0 {
+		return ErrTooDeep
+	}
+	if i >= len(s.data) || s.data[i] != '{' {
+		return syntaxError(i, "no object")
+	}
+	s.at = i + 1
+	return nil
+}
+
+// next gives a key with its quotes and the index of its value; at the end start is -1 and at is behind the object.
+func (s *memberScanner) next() (key []byte, start int, err error) {
+	data, i := s.data, skipSpace(s.data, s.at)
+	switch {
+	case i >= len(data):
+		return nil, -1, syntaxError(i, "an object without end")
+	case data[i] == '}':
+		s.at = i + 1
+		return nil, -1, nil
+	case s.begun && data[i] != ',':
+		return nil, -1, syntaxError(i, "no comma between members")
+	case s.begun:
+		i = skipSpace(data, i+1)
+	}
+	s.begun = true
+	if i >= len(data) || data[i] != '"' {
+		return nil, -1, syntaxError(i, "no key in an object")
+	}
+	end, err := scanString(data, i)
+	if err != nil {
+		return nil, -1, err
+	}
+	colon := skipSpace(data, end)
+	if colon >= len(data) || data[colon] != ':' {
+		return nil, -1, syntaxError(colon, "no colon after a key")
+	}
+	return data[i:end], skipSpace(data, colon+1), nil
+}
+
+// elementScanner is memberScanner for arrays.
+type elementScanner struct {
+	data  []byte
+	at    int
+	depth int
+	begun bool
+}
+
+func (s *elementScanner) open(i int) error {
+	if s.depth <= 0 {
+		return ErrTooDeep
+	}
+	s.at = i + 1
+	return nil
+}
+
+// next gives the index of an element; at the end it is -1 and at is behind the array.
+func (s *elementScanner) next() (start int, err error) {
+	data, i := s.data, skipSpace(s.data, s.at)
+	switch {
+	case i >= len(data):
+		return -1, syntaxError(i, "an array without end")
+	case data[i] == ']':
+		s.at = i + 1
+		return -1, nil
+	case s.begun && data[i] != ',':
+		return -1, syntaxError(i, "no comma between elements")
+	case s.begun:
+		i = skipSpace(data, i+1)
+	}
+	s.begun = true
+	return i, nil
+}

@@ -2,6 +2,13 @@ package protocol
 
 import "fmt"
 
+// The kinds of canvas that a signature can be (subtask_type in celery/canvas.py); "" is a single task.
+const (
+	CanvasChain = "chain"
+	CanvasGroup = "group"
+	CanvasChord = "chord"
+)
+
 // Signature is a task to be sent later, as Celery's canvas writes it (celery/canvas.py, class Signature).
 type Signature struct {
 	// Task is the task's name.
@@ -10,7 +17,7 @@ type Signature struct {
 	Kwargs Object
 	// Options are apply_async's: task_id, group_id, group_index, chord, link, link_error, queue, priority, headers, stamps, ...
 	Options Object
-	// SubtaskType is "chain", "group", "chord", ... for canvas primitives; "" for a plain task.
+	// SubtaskType is one of the Canvas constants, "xmap" or another of Celery's primitives; "" for a plain task.
 	SubtaskType string
 	// Immutable: the parent's result is not put in front of Args.
 	Immutable bool
@@ -54,7 +61,7 @@ func (s *Signature) set(member Member) (err error) {
 	case "subtask_type":
 		s.SubtaskType = looseText(member.Value)
 	case "immutable":
-		s.Immutable = string(member.Value) == "true"
+		s.Immutable = truthy(member.Value)
 	case "chord_size":
 		s.ChordSize = member.Value
 	default:
@@ -85,4 +92,53 @@ func (s Signature) WithResult(result Raw) []Raw {
 		return s.Args
 	}
 	return append([]Raw{result}, s.Args...)
+}
+
+// Tasks are the members of a chain or group, or of a chord's header; nil for a single task.
+func (s *Signature) Tasks() ([]Raw, error) {
+	name := "tasks"
+	if s.SubtaskType == CanvasChord {
+		name = "header"
+	}
+	value, ok := s.Kwargs.Get(name)
+	if !ok || value.IsNull() {
+		return nil, nil
+	}
+	if value[0] != '{' {
+		return value.Elements()
+	}
+	header, err := DecodeSignature(value) // a chord's header may be a group
+	if err != nil {
+		return nil, err
+	}
+	if header.SubtaskType != CanvasGroup {
+		return []Raw{value}, nil
+	}
+	return header.Tasks()
+}
+
+// truthy is Python's bool() of a value.
+func truthy(value Raw) bool {
+	if len(value) == 0 {
+		return false
+	}
+	switch c := value[0]; {
+	case c == 't', c == 'N', c == 'I':
+		return true
+	case c == '"':
+		return len(value) > 2
+	case c == '{' || c == '[':
+		i := skipSpace(value, 1)
+		return i < len(value) && value[i] != '}' && value[i] != ']'
+	case c == '-' || isDigit(c):
+		for _, d := range value {
+			if d == 'e' || d == 'E' {
+				return false
+			}
+			if d >= '1' && d <= '9' || d == 'I' {
+				return true
+			}
+		}
+	}
+	return false
 }

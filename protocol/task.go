@@ -2,9 +2,8 @@ package protocol
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // Task is a task message, version 1 or 2, as a worker reads it.
@@ -13,6 +12,8 @@ type Task struct {
 	Version int
 	// ID is any string; Name is the task's registered name.
 	ID, Name string
+	// Shadow is the name to show instead of Name in logs and events; "" for none.
+	Shadow string
 	// RootID is the id of the first task of the workflow, ParentID of the one that sent this; GroupID of its group.
 	RootID, ParentID, GroupID string
 	// GroupIndex is the place in the group; it counts only when HasGroupIndex is set: an absent index is not 0.
@@ -26,6 +27,8 @@ type Task struct {
 	HardTimeLimit, SoftTimeLimit time.Duration
 	// IgnoreResult is the header's word, which beats the task's own option; nil when the header is silent.
 	IgnoreResult *bool
+	// UTC is version 1's utc: false says that its naive times are the sender's local ones. True in version 2.
+	UTC bool
 	// Args and Kwargs are the arguments, not yet decoded.
 	Args   []Raw
 	Kwargs Object
@@ -41,9 +44,11 @@ type Task struct {
 	// Deliveries counts how often the message was restored from a lost worker (Lovage's header lovage_deliveries).
 	Deliveries int
 
-	data        []byte
-	rawHeaders  Raw
-	rawEnvelope envelope
+	envelope     envelope
+	bodyEncoding string
+	argsRepr     Raw
+	kwargsRepr   Raw
+	objectBody   bool // version 1, or the mixture that Celery calls hybrid
 }
 
 // DeliveriesHeader counts how often a message was restored from a worker that was lost.
@@ -51,37 +56,43 @@ const DeliveriesHeader = "lovage_deliveries"
 
 // Headers are all headers of the message, known and unknown, in order. They are decoded at each call.
 func (t *Task) Headers() Object {
-	headers, _ := optionalObject(t.rawHeaders)
+	headers, _ := optionalObject(t.envelope.headers)
 	return headers
 }
 
+// Header is the value of one header; ok is false when it is absent.
+func (t *Task) Header(name string) (value Raw, ok bool) { return t.Headers().Get(name) }
+
+// Origin is gen<pid>@<host> of the sender, decoded at each call.
+func (t *Task) Origin() string { return t.Headers().Text("origin") }
+
+// ArgsRepr is Python's repr of the positional arguments as the sender wrote it, or ours when it wrote none. It is for people; Args are the arguments.
+func (t *Task) ArgsRepr() string {
+	if text, ok := t.argsRepr.Text(); ok {
+		return text
+	}
+	return ReprArgs(t.Args, reprLimit)
+}
+
+// KwargsRepr is ArgsRepr for the keyword arguments.
+func (t *Task) KwargsRepr() string {
+	if text, ok := t.kwargsRepr.Text(); ok {
+		return text
+	}
+	return ReprKwargs(t.Kwargs, reprLimit)
+}
+
 // ParseTask reads a task message. On failure the error is a *DecodeError, and the Task holds what could be read: its ID, Name and ReplyTo, when
-// there are any, let the caller store a result that says so.
+// there are any, let the caller store a result that says so. The Task shares data's memory: data must not change afterwards.
 func ParseTask(data []byte, lim Limits) (*Task, error) {
 	lim = lim.withDefaults()
-	t := &Task{data: data}
-	spans, err := scanEnvelope(data, lim.MaxDepth)
-	if err != nil {
-		return t, decodeError(fmt.Errorf("read envelope: %w", err))
+	t := &Task{Version: 1, UTC: true}
+	if err := t.readEnvelope(data, lim); err != nil {
+		return t, decodeError(err)
 	}
-	t.rawEnvelope, t.rawHeaders = spans, spans.headers
-	encoding, err := t.readProperties(spans.properties)
-	if err != nil {
-		return t, decodeError(fmt.Errorf("read properties: %w", err))
-	}
-	if err := t.readHeaders(spans.headers); err != nil {
-		return t, decodeError(fmt.Errorf("read headers: %w", err))
-	}
-	t.ContentType, _ = spans.contentType.Text()
-	t.ContentEncoding, _ = spans.contentEncoding.Text()
-	body, err := t.payload(encoding, lim)
-	if err != nil {
-		return t, decodeError(fmt.Errorf("read body: %w", err))
-	}
-	if t.Version == 2 {
+	body, err := t.payload(lim)
+	if err == nil {
 		err = t.readBody(body, lim)
-	} else {
-		err = t.readV1(body, lim)
 	}
 	if err != nil {
 		return t, decodeError(fmt.Errorf("read body: %w", err))
@@ -92,304 +103,85 @@ func ParseTask(data []byte, lim Limits) (*Task, error) {
 	return t, nil
 }
 
-// payload undoes base64, compression and serialization; the result is JSON text.
-func (t *Task) payload(encoding string, lim Limits) ([]byte, error) {
-	text := t.rawEnvelope.body
-	inner := []byte(text[1 : len(text)-1])
-	if hasEscape(inner) {
-		inner = appendUnescaped(make([]byte, 0, len(inner)), inner)
+// readEnvelope reads headers and properties in the pass over the envelope that also checks it. A bad header does not end it: what comes later may
+// be the id under which the failure is to be stored.
+func (t *Task) readEnvelope(data []byte, lim Limits) error {
+	if !utf8.Valid(data) {
+		return fmt.Errorf("read envelope: %w JSON: not UTF-8", ErrSyntax)
 	}
-	body, err := payload(inner, encoding, t.BodyCompression, lim)
+	members := memberScanner{data: data, depth: lim.MaxDepth}
+	if err := members.open(skipSpace(data, 0)); err != nil {
+		return fmt.Errorf("read envelope: %w", err)
+	}
+	var bad error
+	for {
+		key, start, err := members.next()
+		if err != nil {
+			return fmt.Errorf("read envelope: %w", err)
+		}
+		if start < 0 {
+			break
+		}
+		end, failure := t.readPart(key, &members, start)
+		if end < 0 {
+			return fmt.Errorf("read envelope: %w", failure)
+		}
+		if failure != nil && bad == nil {
+			bad = failure
+		}
+		members.at = end
+	}
+	if end := skipSpace(data, members.at); end != len(data) {
+		return fmt.Errorf("read envelope: %w", syntaxError(end, "extra data"))
+	}
+	t.ContentType, t.ContentEncoding = wellKnown(t.envelope.contentType), wellKnown(t.envelope.contentEncoding)
+	return bad
+}
+
+// readPart reads one member of the envelope and gives the index after it, or -1 when its text is malformed.
+func (t *Task) readPart(key []byte, members *memberScanner, start int) (end int, err error) {
+	data, depth := members.data, members.depth-1
+	end = -1
+	if start >= len(data) {
+		return -1, syntaxError(start, "unexpected end")
+	}
+	switch string(key) {
+	case `"headers"`:
+		if data[start] == '{' && t.envelope.headers == nil {
+			var bad error
+			if end, bad, err = t.readHeaders(data, start, depth); err != nil {
+				return -1, err
+			}
+			t.envelope.headers = data[start:end:end]
+			return end, bad
+		}
+	case `"properties"`:
+		if data[start] == '{' && t.envelope.properties == nil {
+			if end, err = t.readProperties(data, start, depth); err != nil {
+				return -1, err
+			}
+			t.envelope.properties = data[start:end:end]
+			return end, nil
+		}
+	}
+	if end, err = scanValue(data, start, depth); err != nil {
+		return -1, err
+	}
+	if repeated := t.envelope.set(key, data[start:end:end]); repeated {
+		return end, fmt.Errorf("%w envelope: %s repeated, or not an object", ErrSyntax, key)
+	}
+	return end, nil
+}
+
+// payload undoes base64, compression and serialization; the result is JSON text.
+func (t *Task) payload(lim Limits) ([]byte, error) {
+	inner, err := t.envelope.bodyText()
+	if err != nil {
+		return nil, err
+	}
+	body, err := payload(inner, t.bodyEncoding, t.BodyCompression, lim)
 	if err != nil {
 		return nil, err
 	}
 	return toJSON(t.ContentType, t.ContentEncoding, body, lim)
-}
-
-func hasEscape(text []byte) bool {
-	for _, c := range text {
-		if c == '\\' {
-			return true
-		}
-	}
-	return false
-}
-
-func (t *Task) readProperties(properties Raw) (encoding string, err error) {
-	if properties.IsNull() {
-		return "", nil
-	}
-	if properties[0] != '{' {
-		return "", fmt.Errorf("%w: properties is not an object", ErrHeader)
-	}
-	_, err = walkObject(properties, 0, maxNesting, func(keyStart, keyEnd, start, end int) error {
-		value := properties[start:end]
-		switch string(properties[keyStart:keyEnd]) {
-		case `"correlation_id"`:
-			t.CorrelationID = looseText(value)
-		case `"reply_to"`:
-			t.ReplyTo = looseText(value)
-		case `"priority"`:
-			t.Priority = clampPriority(value)
-		case `"body_encoding"`:
-			if string(value) == `"base64"` {
-				encoding = "base64"
-			} else {
-				encoding = looseText(value)
-			}
-		case `"delivery_info"`:
-			return t.readDeliveryInfo(value)
-		}
-		return nil
-	})
-	return encoding, err
-}
-
-func (t *Task) readDeliveryInfo(info Raw) error {
-	if len(info) == 0 || info[0] != '{' {
-		return nil
-	}
-	_, err := walkObject(info, 0, maxNesting, func(keyStart, keyEnd, start, end int) error {
-		switch string(info[keyStart:keyEnd]) {
-		case `"exchange"`:
-			t.Exchange = looseText(info[start:end])
-		case `"routing_key"`:
-			t.RoutingKey = looseText(info[start:end])
-		case `"redelivered"`:
-			t.Redelivered = string(info[start:end]) == "true"
-		}
-		return nil
-	})
-	return err
-}
-
-func (t *Task) readHeaders(headers Raw) error {
-	t.Version = 1
-	if headers.IsNull() {
-		return nil
-	}
-	if headers[0] != '{' {
-		return fmt.Errorf("%w: headers is not an object", ErrHeader)
-	}
-	var failure error
-	_, err := walkObject(headers, 0, maxNesting, func(keyStart, keyEnd, start, end int) error {
-		if err := t.readHeader(headers[keyStart+1:keyEnd-1], headers[start:end]); err != nil && failure == nil {
-			failure = err // go on: an id that comes later is worth having
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return failure
-}
-
-func (t *Task) readHeader(name []byte, value Raw) (err error) {
-	if string(value) == "null" {
-		return nil
-	}
-	switch string(name) {
-	case "task":
-		t.Version = 2
-		t.Name, err = headerText("task", value)
-	case "id":
-		t.ID, err = headerText("id", value)
-	case "root_id":
-		if inner := value[1:max(1, len(value)-1)]; string(inner) == t.ID { // a root's is its own id
-			t.RootID = t.ID
-		} else {
-			t.RootID = looseText(value)
-		}
-	case "parent_id":
-		t.ParentID = looseText(value)
-	case "group":
-		t.GroupID = looseText(value)
-	case "group_index":
-		t.GroupIndex, t.HasGroupIndex = looseInt(value)
-	case "retries":
-		t.Retries, err = headerInt("retries", value)
-	case "eta":
-		t.ETA, err = headerTime("eta", value)
-	case "expires":
-		t.Expires, err = headerTime("expires", value)
-	case "timelimit":
-		err = t.readTimeLimit(value)
-	case "ignore_result":
-		ignore := string(value) == "true" || string(value) == "1"
-		t.IgnoreResult = &ignore
-	case "compression":
-		t.BodyCompression, err = headerText("compression", value)
-	case "redelivered":
-		t.Redelivered = t.Redelivered || string(value) == "true"
-	case DeliveriesHeader:
-		t.Deliveries, _ = looseInt(value)
-	}
-	return err
-}
-
-func headerText(name string, value Raw) (string, error) {
-	if value[0] == '{' || value[0] == '[' {
-		return "", fmt.Errorf("%w: %s is not a string", ErrHeader, name)
-	}
-	return looseText(value), nil
-}
-
-func headerInt(name string, value Raw) (int, error) {
-	if len(value) == 1 && isDigit(value[0]) {
-		return int(value[0] - '0'), nil
-	}
-	n, ok := looseInt(value)
-	if !ok {
-		return 0, fmt.Errorf("%w: %s is not a number", ErrHeader, name)
-	}
-	return n, nil
-}
-
-// headerTime reads a time that is ISO text, kombu's typed datetime, or (by hand-made producers) seconds since 1970.
-func headerTime(name string, value Raw) (Time, error) {
-	text, ok := value.Text()
-	if !ok && value[0] == '{' {
-		members, err := value.Members()
-		if err != nil {
-			return Time{}, err
-		}
-		if text, ok = members.Text("__value__"), true; text == "" {
-			return Time{}, fmt.Errorf("%w: %s is not a time", ErrHeader, name)
-		}
-	}
-	if !ok {
-		seconds, err := strconv.ParseFloat(string(value), 64)
-		if err != nil || math.IsNaN(seconds) || math.Abs(seconds) > 1e12 {
-			return Time{}, fmt.Errorf("%w: %s is not a time", ErrHeader, name)
-		}
-		return Time{Time: time.UnixMicro(int64(seconds * 1e6)).UTC()}, nil
-	}
-	if text == "" {
-		return Time{}, nil
-	}
-	t, err := ParseTime(text)
-	if err != nil {
-		return t, fmt.Errorf("%s: %w", name, err)
-	}
-	return t, nil
-}
-
-// readTimeLimit reads [hard, soft] in seconds; either may be null.
-func (t *Task) readTimeLimit(value Raw) error {
-	if string(value) == "[null, null]" {
-		return nil
-	}
-	limits, err := value.Elements()
-	if err != nil || len(limits) != 2 {
-		return fmt.Errorf("%w: timelimit is not [hard, soft]", ErrHeader)
-	}
-	for i, field := range []*time.Duration{&t.HardTimeLimit, &t.SoftTimeLimit} {
-		if limits[i].IsNull() {
-			continue
-		}
-		seconds, err := strconv.ParseFloat(string(limits[i]), 64)
-		if err != nil || math.IsNaN(seconds) || seconds < 0 {
-			return fmt.Errorf("%w: timelimit %s is not a number of seconds", ErrHeader, limits[i])
-		}
-		*field = time.Duration(min(seconds, 1e9) * float64(time.Second))
-	}
-	return nil
-}
-
-// readBody reads version 2's body: [args, kwargs, embed].
-func (t *Task) readBody(body []byte, lim Limits) error {
-	i := skipSpace(body, 0)
-	if i >= len(body) || body[i] != '[' {
-		return fmt.Errorf("%w body: not a list of args, kwargs and embed", ErrSyntax)
-	}
-	part := 0
-	end, err := walkArray(body, i, lim.MaxDepth, func(start, end int) error {
-		value := Raw(body[start:end:end])
-		part++
-		switch part {
-		case 1:
-			return t.readArgs(value)
-		case 2:
-			return t.readKwargs(value)
-		case 3:
-			return t.readEmbed(value)
-		}
-		return fmt.Errorf("%w body: more than three parts", ErrSyntax)
-	})
-	if err != nil {
-		return err
-	}
-	if skipSpace(body, end) != len(body) {
-		return syntaxError(end, "extra data")
-	}
-	if part < 2 {
-		return fmt.Errorf("%w body: not a list of args, kwargs and embed", ErrSyntax)
-	}
-	return nil
-}
-
-func (t *Task) readArgs(value Raw) (err error) {
-	if value.IsNull() {
-		return nil
-	}
-	if t.Args, err = value.Elements(); err != nil {
-		return fmt.Errorf("args: %w", err)
-	}
-	return nil
-}
-
-func (t *Task) readKwargs(value Raw) (err error) {
-	if value.IsNull() || string(value) == "{}" {
-		return nil
-	}
-	if t.Kwargs, err = value.Members(); err != nil {
-		return fmt.Errorf("kwargs: %w", err)
-	}
-	return nil
-}
-
-const emptyEmbed = `{"callbacks": null, "errbacks": null, "chain": null, "chord": null}`
-
-func (t *Task) readEmbed(value Raw) error {
-	if value.IsNull() || string(value) == emptyEmbed {
-		return nil
-	}
-	embed, err := value.Members()
-	if err != nil {
-		return fmt.Errorf("embed: %w", err)
-	}
-	for _, member := range embed {
-		if err := t.readEmbedded(member.Name, member.Value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *Task) readEmbedded(name string, value Raw) (err error) {
-	if value.IsNull() {
-		return nil
-	}
-	switch name {
-	case "callbacks":
-		t.Callbacks, err = signatures(value)
-	case "errbacks":
-		t.Errbacks, err = signatures(value)
-	case "chain":
-		t.Chain, err = signatures(value)
-	case "chord":
-		t.Chord = value
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// signatures reads a list of signatures; one alone may stand without its list.
-func signatures(value Raw) ([]Raw, error) {
-	if len(value) > 0 && value[0] == '{' {
-		return []Raw{value}, nil
-	}
-	return value.Elements()
 }

@@ -12,28 +12,15 @@ type Time struct {
 	Naive bool
 }
 
-var timeLayouts = []struct {
-	layout string
-	naive  bool
-}{
-	{"2006-01-02T15:04:05.999999999Z07:00", false},
-	{"2006-01-02T15:04:05.999999999-0700", false},
-	{"2006-01-02T15:04:05.999999999", true},
-	{"2006-01-02 15:04:05.999999999Z07:00", false},
-	{"2006-01-02 15:04:05.999999999", true},
-	{"2006-01-02T15:04Z07:00", false},
-	{"2006-01-02T15:04", true},
-	{"2006-01-02", true},
-	{"20060102T150405Z07:00", false},
-	{"20060102T150405", true},
-	{"20060102", true},
-}
-
-// ParseTime reads ISO 8601 as Python's datetime.fromisoformat and Celery's own parser do.
+// ParseTime reads ISO 8601 as dateutil's isoparse, which Celery uses, and Python's datetime.fromisoformat do.
 func ParseTime(text string) (Time, error) {
-	for _, l := range timeLayouts {
-		if t, err := time.Parse(l.layout, text); err == nil {
-			return Time{Time: t, Naive: l.naive}, nil
+	t, naive, err := parseISODateTime(text)
+	if err == nil {
+		return Time{Time: t, Naive: naive}, nil
+	}
+	for _, layout := range []string{"2006", "2006-01", "200601"} { // isoparse's alone
+		if t, err := time.Parse(layout, text); err == nil {
+			return Time{Time: t, Naive: true}, nil
 		}
 	}
 	return Time{}, fmt.Errorf("%w: %q is not a time in ISO 8601", ErrHeader, text)

@@ -2,55 +2,78 @@ package protocol
 
 import "fmt"
 
-// readV1 reads version 1's body: one object. It is also gocelery's dialect.
+// readV1 reads version 1's body: one object, which takes the place of all headers. It is also gocelery's dialect.
 func (t *Task) readV1(body []byte, lim Limits) error {
-	if err := Raw(body).Valid(lim); err != nil {
+	members, err := objectMembers(body, lim)
+	if err != nil {
 		return err
 	}
-	members, err := Raw(body).Members()
-	if err != nil {
-		return fmt.Errorf("%w body: neither a task message of version 2 (headers name no task) nor of version 1", ErrSyntax)
+	t.forgetHeaders()
+	err = t.readV1Members(members, func(string) bool { return true })
+	if taskset, ok := members.Get("taskset"); ok { // Celery lets it win over group
+		t.GroupID = looseText(taskset)
 	}
-	var failure error
+	t.Version = 1
+	if err == nil && (t.Name == "" || t.ID == "") {
+		err = fmt.Errorf("%w body: no task and id", ErrSyntax)
+	}
+	return err
+}
+
+// forgetHeaders clears what custom headers with known names have set: they mean nothing in version 1.
+func (t *Task) forgetHeaders() {
+	*t = Task{
+		Version: 1, UTC: true, Priority: t.Priority, Redelivered: t.Redelivered, CorrelationID: t.CorrelationID, ReplyTo: t.ReplyTo,
+		Exchange: t.Exchange, RoutingKey: t.RoutingKey, ContentType: t.ContentType, ContentEncoding: t.ContentEncoding,
+		BodyCompression: t.BodyCompression, Deliveries: t.Deliveries, envelope: t.envelope, bodyEncoding: t.bodyEncoding, objectBody: true,
+	}
+}
+
+// readHybrid reads a body of version 1 under headers of version 2; the headers win, also where they are null.
+func (t *Task) readHybrid(body []byte, lim Limits) error {
+	members, err := objectMembers(body, lim)
+	if err != nil {
+		return err
+	}
+	headers := t.Headers()
+	return t.readV1Members(members, func(name string) bool {
+		_, known := headers.Get(name)
+		return !known
+	})
+}
+
+func objectMembers(body []byte, lim Limits) (Object, error) {
+	if err := checkWhole(body, lim.MaxDepth); err != nil {
+		return nil, err
+	}
+	return Raw(body).Members()
+}
+
+// readV1Members reads arguments and signatures, and what else is wanted as if it were a header. The first failure is reported when all has been read.
+func (t *Task) readV1Members(members Object, wanted func(name string) bool) (failure error) {
 	for _, member := range members {
 		if member.Value.IsNull() {
 			continue
 		}
-		if err := t.readV1Member(member.Name, member.Value); err != nil && failure == nil {
+		var err error
+		switch member.Name {
+		case "args":
+			err = t.readArgs(member.Value)
+		case "kwargs":
+			err = t.readKwargs(member.Value)
+		case "utc":
+			t.UTC = truthy(member.Value)
+		case "callbacks", "errbacks", "chord":
+			err = t.readEmbedded(member.Name, member.Value)
+		case "compression", "redelivered", DeliveriesHeader: // the envelope's alone
+		default:
+			if wanted(member.Name) {
+				err = t.readHeader([]byte(member.Name), member.Value)
+			}
+		}
+		if err != nil && failure == nil {
 			failure = err
 		}
 	}
-	if failure != nil {
-		return failure
-	}
-	if t.Name == "" || t.ID == "" {
-		return fmt.Errorf("%w body: no task and id", ErrSyntax)
-	}
-	return nil
-}
-
-func (t *Task) readV1Member(name string, value Raw) (err error) {
-	switch name {
-	case "task":
-		t.Name, err = headerText("task", value)
-	case "id":
-		t.ID, err = headerText("id", value)
-	case "args":
-		err = t.readArgs(value)
-	case "kwargs":
-		err = t.readKwargs(value)
-	case "retries":
-		t.Retries, err = headerInt("retries", value)
-	case "eta":
-		t.ETA, err = headerTime("eta", value)
-	case "expires":
-		t.Expires, err = headerTime("expires", value)
-	case "timelimit":
-		err = t.readTimeLimit(value)
-	case "taskset", "group":
-		t.GroupID = looseText(value)
-	case "callbacks", "errbacks", "chain", "chord":
-		err = t.readEmbedded(name, value)
-	}
-	return err
+	return failure
 }
