@@ -35,6 +35,9 @@ func (t *Task) readHybrid(body []byte, lim Limits) error {
 	if err != nil {
 		return err
 	}
+	if _, ok := members.Get("args"); !ok { // by this Celery tells it from a body of version 2
+		return fmt.Errorf("%w body: neither a list of args, kwargs and embed nor an object with args", ErrSyntax)
+	}
 	headers := t.Headers()
 	return t.readV1Members(members, func(name string) bool {
 		_, known := headers.Get(name)
