@@ -80,17 +80,16 @@ func (l *life) run(ctx context.Context) error {
 
 	l.fetch(fetching, end)
 	stopFetching()
-	l.giveBackUnstarted()
-	cold := l.drain(base, &running)
-	close(l.ends)
-	settling.Wait()
+	l.giveBackUnstarted(base)
+	cold := l.drain(base, end, &running)
+	l.awaitSettled(base, end, &settling)
 
 	cause := context.Cause(base)
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	var closeErr error
-	if cause == nil {
-		closeErr = l.session.Close(closing)
+	if !errors.Is(cause, transport.ErrLeaseLost) {
+		closeErr = l.session.Close(closing) // gives back whatever is still claimed
 	}
 	end(nil)
 	keepers.Wait()
@@ -106,14 +105,20 @@ func (l *life) run(ctx context.Context) error {
 	return nil
 }
 
-// drain waits for the runners. A cold shutdown, or the end of the drain timeout, cancels the handlers; what does not finish is given back.
-func (l *life) drain(base context.Context, running *sync.WaitGroup) (cold bool) {
-	close(l.jobs)
-	finished := make(chan struct{})
-	var waiter sync.WaitGroup
-	waiter.Go(func() { running.Wait(); close(finished) })
-	defer waiter.Wait()
+// grace is how long a shutdown that is not to wait any more still waits: for handlers to notice that they are cancelled, and for a broker that is away.
+const grace = 5 * time.Second
 
+// errAbandoned ends a life whose handlers ignore their cancelled contexts. Goroutines cannot be killed: their messages are given back, their results are not stored, and
+// they end with the process.
+var errAbandoned = errors.New("handlers did not end when they were cancelled")
+
+// errUnsettled ends a life that could not settle all before it had to end; the messages run again.
+var errUnsettled = errors.New("the broker was away until the shutdown had to end")
+
+// drain waits for the runners. A cold shutdown, or the end of the drain timeout, cancels the handlers; what does not finish is given back.
+func (l *life) drain(base context.Context, end context.CancelCauseFunc, running *sync.WaitGroup) (cold bool) {
+	close(l.jobs)
+	finished := done(running)
 	var timeout <-chan time.Time
 	if l.config.DrainTimeout > 0 {
 		timer := time.NewTimer(l.config.DrainTimeout)
@@ -132,12 +137,65 @@ func (l *life) drain(base context.Context, running *sync.WaitGroup) (cold bool) 
 		l.log.Warn("drain timeout; giving back what still runs", zap.Duration("after", l.config.DrainTimeout))
 		l.held.cancelAll(ErrColdShutdown)
 	}
-	<-finished
+	patience := time.NewTimer(grace)
+	defer patience.Stop()
+	select {
+	case <-finished:
+	case <-patience.C:
+		l.log.Error("handlers ignore that they are cancelled; giving their messages back", zap.Strings("task_ids", l.held.taskIDs(100)))
+		end(errAbandoned)
+	}
 	return cold
 }
 
+// awaitSettled waits until everything is settled. While the broker is away that takes as long as it takes, unless the shutdown is cold or has a time limit.
+func (l *life) awaitSettled(base context.Context, end context.CancelCauseFunc, settling *sync.WaitGroup) {
+	if base.Err() == nil {
+		close(l.ends) // all senders have ended
+	}
+	settled := done(settling)
+	limit := make(chan struct{})
+	if l.config.DrainTimeout > 0 {
+		timer := time.AfterFunc(max(grace, l.config.DrainTimeout), func() { close(limit) })
+		defer timer.Stop()
+	}
+	select {
+	case <-settled:
+		return
+	case <-l.cold:
+	case <-limit:
+	}
+	patience := time.NewTimer(grace)
+	defer patience.Stop()
+	select {
+	case <-settled:
+	case <-patience.C:
+		l.log.Error("could not settle before the shutdown had to end; the messages will run again", zap.Int("messages", l.held.len()))
+		end(errUnsettled)
+		<-settled
+	}
+}
+
+// done tells by a channel when a group has ended.
+func done(group *sync.WaitGroup) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(ended)
+	}()
+	return ended
+}
+
+// settle hands a settlement to the settler, unless the life ends first.
+func (l *life) settle(base context.Context, s *settlement) {
+	select {
+	case l.ends <- s:
+	case <-base.Done():
+	}
+}
+
 // giveBackUnstarted returns claims that no runner has taken to the head of their queues, newest first, so that they come out in their old order.
-func (l *life) giveBackUnstarted() {
+func (l *life) giveBackUnstarted(base context.Context) {
 	var unstarted []*job
 	for {
 		select {
@@ -150,7 +208,7 @@ func (l *life) giveBackUnstarted() {
 	}
 	for i := len(unstarted) - 1; i >= 0; i-- {
 		l.flow.start()
-		l.ends <- l.giveBack(unstarted[i])
+		l.settle(base, l.giveBack(unstarted[i]))
 	}
 	if len(unstarted) > 0 {
 		l.log.Info("gave back messages that had not started", zap.Int("messages", len(unstarted)))

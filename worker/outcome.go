@@ -54,7 +54,7 @@ func (l *life) acknowledge(ctx context.Context, j *job) bool {
 	s.Effects = []transport.Effect{transport.Report()}
 	s.final = false
 	s.done = make(chan bool, 1)
-	l.ends <- s
+	l.settle(ctx, s)
 	select {
 	case stood := <-s.done:
 		return stood

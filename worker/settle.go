@@ -15,12 +15,19 @@ const (
 	batchEffects = 4 << 20
 )
 
-// settleAll sends settlements to Redis until the channel is closed. A batch is what has gathered while the one before was on its way, so that one message
+// settleAll sends settlements to Redis until the channel is closed or the life has ended. A batch is what has gathered while the one before was on its way, so that one message
 // alone waits for nobody. A batch that cannot be sent is tried again until it can, or until the lease is lost.
 func (l *life) settleAll(base context.Context, end context.CancelCauseFunc) {
-	for first := range l.ends {
-		entries := gather(first, l.ends)
-		l.settleBatch(base, end, entries)
+	for {
+		select {
+		case first, ok := <-l.ends:
+			if !ok {
+				return
+			}
+			l.settleBatch(base, end, gather(first, l.ends))
+		case <-base.Done():
+			return
+		}
 	}
 }
 

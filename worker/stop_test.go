@@ -147,3 +147,49 @@ func TestTheDrainTimeoutGivesBackWhatStillRuns(t *testing.T) {
 		t.Errorf("%d messages are back on the queue", n)
 	}
 }
+
+func TestAColdShutdownDoesNotWaitForHandlersThatIgnoreIt(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	began, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	w := start(t, worker.Config{BrokerURL: server.URL()}, func(w *worker.Worker) {
+		handle(t, w, "deaf", func(context.Context, struct{}) (int, error) {
+			close(began)
+			<-release
+			return 0, nil
+		})
+	})
+	send(t, c, client.Task{Name: "deaf"})
+	<-began
+	w.cancel()
+	w.Terminate()
+	if err := w.stop(); err != worker.ErrColdShutdown {
+		t.Errorf("Run returned %v", err)
+	}
+	if n := server.Int("LLEN", "celery"); n != 1 {
+		t.Errorf("%d messages are back on the queue", n)
+	}
+}
+
+func TestAColdShutdownEndsWhileTheBrokerIsAway(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	began, release := make(chan struct{}), make(chan struct{})
+	w := start(t, worker.Config{BrokerURL: server.URL()}, func(w *worker.Worker) {
+		handle(t, w, "hold", func(context.Context, struct{}) (int, error) {
+			close(began)
+			<-release
+			return 0, nil
+		})
+	})
+	send(t, c, client.Task{Name: "hold"})
+	<-began
+	server.Kill()
+	close(release)
+	w.cancel()
+	w.Terminate()
+	if err := w.stop(); err != worker.ErrColdShutdown {
+		t.Errorf("Run returned %v", err)
+	}
+}
