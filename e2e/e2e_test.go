@@ -77,7 +77,7 @@ func register(t *testing.T, w *worker.Worker) {
 		}),
 		worker.Handle(w, "e2e.size", func(_ context.Context, in struct{ Data string }) (int, error) { return len(in.Data), nil }),
 		worker.Handle(w, "e2e.request", request),
-		worker.Handle(w, "e2e.retry", retry, tasks.WithRetry(tasks.RetryPolicy{MaxRetries: 2})),
+		worker.Handle(w, "e2e.retry", retry, tasks.WithRetry(tasks.RetryPolicy{MaxRetries: new(2)})),
 		worker.Handle(w, "e2e.auto", auto, tasks.WithRetry(tasks.RetryPolicy{
 			DefaultRetryDelay: time.Nanosecond,
 			AutoretryFor:      func(err error) bool { x := tasks.ExceptionOf(err); return x.Type == "KeyError" },

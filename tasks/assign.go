@@ -23,10 +23,18 @@ type assigner struct {
 	assign func(dst reflect.Value, raw protocol.Raw) error
 }
 
-var errMismatch = errors.New("wrong type")
+// errMismatch is a value of another type (TypeError); errValue one of the right type that does not do (ValueError).
+var (
+	errMismatch = errors.New("wrong type")
+	errValue    = errors.New("wrong value")
+)
 
 func mismatch(want string, raw protocol.Raw) error {
 	return fmt.Errorf("%w: %s is not %s", errMismatch, protocol.Repr(raw, 80), want)
+}
+
+func unfit(want string, raw protocol.Raw) error {
+	return fmt.Errorf("%w: %s is not %s", errValue, protocol.Repr(raw, 80), want)
 }
 
 // isScalarStruct tells which struct types are one value and not a parameter list.
@@ -133,7 +141,7 @@ func assignBool(dst reflect.Value, raw protocol.Raw) error {
 func integerText(raw protocol.Raw) (string, bool) {
 	text := string(raw)
 	if !strings.ContainsAny(text, ".eE") {
-		return text, len(text) > 0 && (text[0] == '-' || text[0] >= '0' && text[0] <= '9')
+		return text, len(text) > 0 && (text[0] == '-' && text != "-Infinity" || text[0] >= '0' && text[0] <= '9')
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
@@ -149,7 +157,7 @@ func assignInt(dst reflect.Value, raw protocol.Raw) error {
 	}
 	n, err := strconv.ParseInt(text, 10, dst.Type().Bits())
 	if err != nil {
-		return mismatch("in the range of "+dst.Type().String(), raw)
+		return unfit("in the range of "+dst.Type().String(), raw)
 	}
 	dst.SetInt(n)
 	return nil
@@ -162,7 +170,7 @@ func assignUint(dst reflect.Value, raw protocol.Raw) error {
 	}
 	n, err := strconv.ParseUint(text, 10, dst.Type().Bits())
 	if err != nil {
-		return mismatch("in the range of "+dst.Type().String(), raw)
+		return unfit("in the range of "+dst.Type().String(), raw)
 	}
 	dst.SetUint(n)
 	return nil
@@ -186,6 +194,9 @@ func assignFloat(dst reflect.Value, raw protocol.Raw) error {
 	f, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil && !math.IsInf(f, 0) {
 		return mismatch("a number", raw)
+	}
+	if dst.OverflowFloat(f) { // what Python's json reads as infinite is no overflow
+		return unfit("in the range of "+dst.Type().String(), raw)
 	}
 	dst.SetFloat(f)
 	return nil
@@ -266,10 +277,12 @@ func dateTime(raw protocol.Raw) (protocol.DateTime, error) {
 		text = string(v)
 	case string:
 		text = v
+	default:
+		return protocol.DateTime{}, mismatch("a datetime", raw)
 	}
 	t, err := protocol.ParseTime(text)
 	if err != nil {
-		return protocol.DateTime{}, mismatch("a datetime", raw)
+		return protocol.DateTime{}, unfit("a datetime", raw)
 	}
 	return protocol.DateTime(t), nil
 }
@@ -293,8 +306,11 @@ func assignDateTime(dst reflect.Value, raw protocol.Raw) error {
 // assignDuration takes seconds, as Python's timedeltas are sent.
 func assignDuration(dst reflect.Value, raw protocol.Raw) error {
 	seconds, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || math.IsNaN(seconds) || math.Abs(seconds) > 9e9 {
+	switch {
+	case err != nil && !math.IsInf(seconds, 0):
 		return mismatch("a number of seconds", raw)
+	case math.IsNaN(seconds) || math.Abs(seconds) > 9e9:
+		return unfit("in the range of time.Duration, in seconds", raw)
 	}
 	dst.SetInt(int64(math.Round(seconds * 1e9)))
 	return nil
@@ -321,10 +337,13 @@ func assignDecimal(dst reflect.Value, raw protocol.Raw) error {
 		text = string(v)
 	case string:
 		text = v
+	case int64, *big.Int, float64: // a number's own text keeps its digits
+	default:
+		return mismatch("a decimal", raw)
 	}
 	d, err := decimal.NewFromString(text)
 	if err != nil {
-		return mismatch("a decimal", raw)
+		return unfit("a decimal", raw)
 	}
 	dst.Set(reflect.ValueOf(d))
 	return nil
@@ -336,8 +355,8 @@ func assignUUID(dst reflect.Value, raw protocol.Raw) error {
 		return err
 	}
 	if text, ok := value.(string); ok {
-		if id, err := uuid.Parse(text); err == nil {
-			value = id
+		if value, err = uuid.Parse(text); err != nil {
+			return unfit("a uuid", raw)
 		}
 	}
 	id, ok := value.(uuid.UUID)
@@ -349,7 +368,15 @@ func assignUUID(dst reflect.Value, raw protocol.Raw) error {
 }
 
 func assignJSON(dst reflect.Value, raw protocol.Raw) error {
-	return dst.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(raw)
+	return refused(dst.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(raw))
+}
+
+// refused marks the error of a type that reads itself.
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errValue, err)
 }
 
 // assignText takes a string, or the text of one of kombu's typed values.
@@ -367,148 +394,5 @@ func assignText(dst reflect.Value, raw protocol.Raw) error {
 			return mismatch("text", raw)
 		}
 	}
-	return dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
-}
-
-func (as *assigners) pointer(t reflect.Type) (func(reflect.Value, protocol.Raw) error, error) {
-	element, err := as.of(t.Elem())
-	if err != nil {
-		return nil, err
-	}
-	return func(dst reflect.Value, raw protocol.Raw) error {
-		if raw.IsNull() {
-			dst.SetZero()
-			return nil
-		}
-		value := reflect.New(t.Elem())
-		if err := element.assign(value.Elem(), raw); err != nil {
-			return err
-		}
-		dst.Set(value)
-		return nil
-	}, nil
-}
-
-func (as *assigners) slice(t reflect.Type) (func(reflect.Value, protocol.Raw) error, error) {
-	element, err := as.of(t.Elem())
-	if err != nil {
-		return nil, err
-	}
-	return func(dst reflect.Value, raw protocol.Raw) error {
-		if raw.IsNull() {
-			dst.SetZero()
-			return nil
-		}
-		elements, err := raw.Elements()
-		if err != nil {
-			return mismatch("a list", raw)
-		}
-		list := reflect.MakeSlice(t, len(elements), len(elements))
-		for i, value := range elements {
-			if err := element.assign(list.Index(i), value); err != nil {
-				return fmt.Errorf("element %d: %w", i, err)
-			}
-		}
-		dst.Set(list)
-		return nil
-	}, nil
-}
-
-func (as *assigners) array(t reflect.Type) (func(reflect.Value, protocol.Raw) error, error) {
-	element, err := as.of(t.Elem())
-	if err != nil {
-		return nil, err
-	}
-	return func(dst reflect.Value, raw protocol.Raw) error {
-		elements, err := raw.Elements()
-		if err != nil || len(elements) != t.Len() {
-			return mismatch(fmt.Sprintf("a list of %d", t.Len()), raw)
-		}
-		for i, value := range elements {
-			if err := element.assign(dst.Index(i), value); err != nil {
-				return fmt.Errorf("element %d: %w", i, err)
-			}
-		}
-		return nil
-	}, nil
-}
-
-func (as *assigners) mapping(t reflect.Type) (func(reflect.Value, protocol.Raw) error, error) {
-	key, err := as.of(t.Key())
-	if err != nil {
-		return nil, err
-	}
-	element, err := as.of(t.Elem())
-	if err != nil {
-		return nil, err
-	}
-	return func(dst reflect.Value, raw protocol.Raw) error {
-		if raw.IsNull() {
-			dst.SetZero()
-			return nil
-		}
-		members, err := raw.Members()
-		if err != nil {
-			return mismatch("a dict", raw)
-		}
-		m := reflect.MakeMapWithSize(t, len(members))
-		for _, member := range members {
-			name, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-			err := key.assign(name, protocol.Quote(member.Name))
-			if err != nil { // JSON has only text for keys; {1: ...} comes as "1"
-				err = key.assign(name, protocol.Raw(member.Name))
-			}
-			if err == nil {
-				err = element.assign(value, member.Value)
-			}
-			if err != nil {
-				return fmt.Errorf("key '%s': %w", member.Name, err)
-			}
-			m.SetMapIndex(name, value)
-		}
-		dst.Set(m)
-		return nil
-	}, nil
-}
-
-type structField struct {
-	index  []int
-	assign *assigner
-}
-
-// structure reads nested objects: by json tag, else by the Go name or its snake_case. Unknown members are left out, missing ones stay zero.
-func (as *assigners) structure(t reflect.Type) (func(reflect.Value, protocol.Raw) error, error) {
-	fields := map[string]structField{}
-	for _, field := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if !field.IsExported() || field.Anonymous || name == "-" || len(field.Index) > 1 && t.Field(field.Index[0]).Type.Kind() == reflect.Pointer {
-			continue
-		}
-		assign, err := as.of(field.Type)
-		if err != nil {
-			return nil, fmt.Errorf("field %s: %w", field.Name, err)
-		}
-		f := structField{field.Index, assign}
-		if name != "" {
-			fields[name] = f
-			continue
-		}
-		fields[field.Name], fields[snake(field.Name)] = f, f
-	}
-	return func(dst reflect.Value, raw protocol.Raw) error {
-		members, err := raw.Members()
-		if err != nil {
-			return mismatch("a dict", raw)
-		}
-		for _, member := range members {
-			f, ok := fields[member.Name]
-			if !ok {
-				continue
-			}
-			if err := f.assign.assign(dst.FieldByIndex(f.index), member.Value); err != nil {
-				return fmt.Errorf("'%s': %w", member.Name, err)
-			}
-		}
-		return nil
-	}, nil
+	return refused(dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)))
 }

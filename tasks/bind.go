@@ -14,8 +14,9 @@ var ErrParameters = errors.New("unusable parameter type")
 
 // binder fills a value of one type from a call's arguments, by Python's rules. It is made once per task.
 type binder struct {
-	function string // the name in error messages: the last part of the task's name, as a Python function would be called
-	whole    *assigner
+	function string    // the name in error messages: the last part of the task's name, as a Python function would be called
+	whole    *assigner // the one positional parameter of a type that is no parameter list
+	pointer  bool      // the parameter list is behind a pointer
 	params   []parameter
 	position int // how many of params are positional; keyword-only ones follow
 	rest     []int
@@ -35,6 +36,9 @@ type parameter struct {
 
 func newBinder(task string, t reflect.Type) (*binder, error) {
 	b := &binder{function: task[strings.LastIndexByte(task, '.')+1:]}
+	if list := indirect(t); list != t && list.Kind() == reflect.Struct && !isScalarStruct(list) {
+		b.pointer, t = true, list
+	}
 	if t.Kind() != reflect.Struct || isScalarStruct(t) {
 		whole, err := newAssigner(t)
 		if err != nil {
@@ -44,23 +48,36 @@ func newBinder(task string, t reflect.Type) (*binder, error) {
 		b.position, b.whole = 1, whole
 		return b, nil
 	}
+	fields, err := fieldsOf(t)
+	if err != nil {
+		return nil, err
+	}
 	var keywordOnly []parameter
-	for _, field := range reflect.VisibleFields(t) {
-		if !field.IsExported() || field.Anonymous || field.Tag.Get("json") == "-" {
-			continue
-		}
+	for _, field := range fields {
 		if err := b.addField(field, &keywordOnly); err != nil {
 			return nil, fmt.Errorf("field %s: %w", field.Name, err)
 		}
 	}
 	b.position = len(b.params)
 	b.params = append(b.params, keywordOnly...)
+	return b, b.check()
+}
+
+// check refuses what Python refuses in a def.
+func (b *binder) check() error {
+	names := map[string]bool{}
+	for _, p := range b.params {
+		if names[p.name] {
+			return fmt.Errorf("%w: two parameters are named %s", ErrParameters, p.name)
+		}
+		names[p.name] = true
+	}
 	for i := 1; i < b.position; i++ {
 		if b.params[i-1].optional && !b.params[i].optional {
-			return nil, fmt.Errorf("%w: %s has no default but follows %s, which has one", ErrParameters, b.params[i].name, b.params[i-1].name)
+			return fmt.Errorf("%w: %s has no default but follows %s, which has one", ErrParameters, b.params[i].name, b.params[i-1].name)
 		}
 	}
-	return b, nil
+	return nil
 }
 
 // addField reads a field's tags: json for the name, default for the default value (JSON), lovage for args, kwargs and kwonly.
@@ -68,15 +85,15 @@ func (b *binder) addField(field reflect.StructField, keywordOnly *[]parameter) e
 	kind := field.Tag.Get("lovage")
 	switch kind {
 	case "args":
-		if field.Type.Kind() != reflect.Slice {
-			return fmt.Errorf("%w: *args needs a slice", ErrParameters)
+		if field.Type.Kind() != reflect.Slice || b.restOf != nil {
+			return fmt.Errorf("%w: *args needs one slice", ErrParameters)
 		}
 		element, err := newAssigner(field.Type.Elem())
 		b.rest, b.restOf = field.Index, element
 		return err
 	case "kwargs":
-		if field.Type.Kind() != reflect.Map || field.Type.Key().Kind() != reflect.String {
-			return fmt.Errorf("%w: **kwargs needs a map with string keys", ErrParameters)
+		if field.Type.Kind() != reflect.Map || field.Type.Key().Kind() != reflect.String || b.kwOf != nil {
+			return fmt.Errorf("%w: **kwargs needs one map with string keys", ErrParameters)
 		}
 		element, err := newAssigner(field.Type.Elem())
 		b.keywords, b.kwOf = field.Index, element
@@ -144,11 +161,24 @@ func typeError(format string, args ...any) error {
 	return Raise("TypeError", fmt.Sprintf(format, args...))
 }
 
+// wrongValue is the error of an argument whose value cannot be taken.
+func (b *binder) wrongValue(argument string, err error) error {
+	class := "TypeError"
+	if errors.Is(err, errValue) {
+		class = "ValueError"
+	}
+	return Raise(class, fmt.Sprintf("%s() argument %s: %v", b.function, argument, err))
+}
+
 // maxSmall is how many parameters are tracked without allocating.
 const maxSmall = 16
 
 // bind fills target, in the order in which Python looks for mistakes: keywords, too many positional arguments, missing ones.
 func (b *binder) bind(target reflect.Value, args []protocol.Raw, kwargs protocol.Object) error {
+	if b.pointer {
+		target.Set(reflect.New(target.Type().Elem()))
+		target = target.Elem()
+	}
 	var small [maxSmall]protocol.Raw
 	given := small[:0:maxSmall]
 	if len(b.params) > maxSmall {
@@ -184,10 +214,10 @@ func (b *binder) assign(target reflect.Value, i int, raw protocol.Raw) error {
 	}
 	field := target
 	if b.whole == nil {
-		field = target.FieldByIndex(p.index)
+		field = fieldAt(target, p.index)
 	}
 	if err := p.assign.assign(field, raw); err != nil {
-		return typeError("%s() argument '%s': %v", b.function, p.name, err)
+		return b.wrongValue(fmt.Sprintf("'%s'", p.name), err)
 	}
 	return nil
 }
@@ -288,25 +318,25 @@ func enumerate(names []string) string {
 
 func (b *binder) bindRest(target reflect.Value, args []protocol.Raw, kwargs protocol.Object) error {
 	if b.restOf != nil && len(args) > 0 {
-		list := reflect.MakeSlice(target.FieldByIndex(b.rest).Type(), len(args), len(args))
+		list := reflect.MakeSlice(fieldAt(target, b.rest).Type(), len(args), len(args))
 		for i, raw := range args {
 			if err := b.restOf.assign(list.Index(i), raw); err != nil {
-				return typeError("%s() argument %d: %v", b.function, b.position+i+1, err)
+				return b.wrongValue(fmt.Sprint(b.position+i+1), err)
 			}
 		}
-		target.FieldByIndex(b.rest).Set(list)
+		fieldAt(target, b.rest).Set(list)
 	}
 	if b.kwOf != nil && len(kwargs) > 0 {
-		t := target.FieldByIndex(b.keywords).Type()
+		t := fieldAt(target, b.keywords).Type()
 		m := reflect.MakeMapWithSize(t, len(kwargs))
 		for _, member := range kwargs {
 			value := reflect.New(t.Elem()).Elem()
 			if err := b.kwOf.assign(value, member.Value); err != nil {
-				return typeError("%s() argument '%s': %v", b.function, member.Name, err)
+				return b.wrongValue(fmt.Sprintf("'%s'", member.Name), err)
 			}
 			m.SetMapIndex(reflect.ValueOf(member.Name).Convert(t.Key()), value)
 		}
-		target.FieldByIndex(b.keywords).Set(m)
+		fieldAt(target, b.keywords).Set(m)
 	}
 	return nil
 }

@@ -35,7 +35,10 @@ func (e *Error) Error() string {
 	for i, arg := range e.Args {
 		parts[i] = fmt.Sprint(arg)
 	}
-	text := e.Type + ": " + strings.Join(parts, ", ")
+	text := e.Type
+	if len(parts) > 0 {
+		text += ": " + strings.Join(parts, ", ")
+	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -61,24 +64,43 @@ func (p *Panic) Unwrap() error {
 	return err
 }
 
-// ExceptionOf writes any error as an exception. An *Error in its chain gives type, module and arguments. Otherwise the type is the stable name of the
-// innermost named Go error type ("PathError" in module "io.fs"); errors that have no type of their own (errors.New, fmt.Errorf) are builtins.Exception,
-// a missed deadline is builtins.TimeoutError, a panic is GoPanic in module lovage. The message is err.Error().
-func ExceptionOf(err error) protocol.Exception {
+// ExceptionOf writes any error as an exception, so that AsyncResult.get() raises a class of a stable name. An *Error in its chain gives type, module
+// and arguments. For others the message is err.Error() and the type
+//   - GoPanic in module lovage for a panic,
+//   - builtins.TimeoutError for context.DeadlineExceeded, concurrent.futures.CancelledError for context.Canceled,
+//   - the name of the outermost exported Go error type, of joined errors the first that has one: "PathError" in module "io.fs",
+//   - builtins.Exception for errors without a type of their own (errors.New, fmt.Errorf).
+//
+// It does not panic, even when a method of err does.
+func ExceptionOf(err error) (x protocol.Exception) {
+	defer func() {
+		if value := recover(); value != nil { // a nil pointer as error is a common mistake
+			message := fmt.Sprintf("panic: %v, while describing an error of type %T", value, err)
+			x = protocol.Exception{Type: "GoPanic", Module: "lovage", Args: []protocol.Raw{protocol.Quote(message)}}
+		}
+	}()
 	var raised *Error
 	if errors.As(err, &raised) {
 		return raised.exception()
 	}
-	message := []protocol.Raw{protocol.Quote(err.Error())}
+	name, module := className(err)
+	return protocol.Exception{Type: name, Module: module, Args: []protocol.Raw{protocol.Quote(err.Error())}}
+}
+
+func className(err error) (name, module string) {
 	var panicked *Panic
 	switch {
 	case errors.As(err, &panicked):
-		return protocol.Exception{Type: "GoPanic", Module: "lovage", Args: message}
+		return "GoPanic", "lovage"
 	case errors.Is(err, context.DeadlineExceeded):
-		return protocol.Exception{Type: "TimeoutError", Module: "builtins", Args: message}
+		return "TimeoutError", "builtins"
+	case errors.Is(err, context.Canceled):
+		return "CancelledError", "concurrent.futures"
 	}
-	name, module := typeName(err)
-	return protocol.Exception{Type: name, Module: module, Args: message}
+	if name, module = typeName(err); name == "" {
+		return "Exception", "builtins"
+	}
+	return name, module
 }
 
 func (e *Error) exception() protocol.Exception {
@@ -93,20 +115,26 @@ func (e *Error) exception() protocol.Exception {
 	return x
 }
 
-// typeName finds the first error in the chain whose type says something.
+// typeName finds the first error in the tree whose type says something; "" when there is none.
 func typeName(err error) (name, module string) {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		t := reflect.TypeOf(e)
-		if t.Kind() == reflect.Pointer {
-			t = t.Elem()
+	t := indirect(reflect.TypeOf(err))
+	name, _, _ = strings.Cut(t.Name(), "[") // without type arguments
+	switch path := t.PkgPath(); {
+	case path == "" || path == "errors" || path == "fmt":
+	case name != "" && name[0] >= 'A' && name[0] <= 'Z':
+		return name, strings.ReplaceAll(path, "/", ".")
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return typeName(inner)
 		}
-		switch t.PkgPath() {
-		case "", "errors", "fmt":
-			continue
-		}
-		if t.Name() != "" && t.Name()[0] >= 'A' && t.Name()[0] <= 'Z' {
-			return t.Name(), strings.ReplaceAll(t.PkgPath(), "/", ".")
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if name, module = typeName(inner); name != "" {
+				return name, module
+			}
 		}
 	}
-	return "Exception", "builtins"
+	return "", ""
 }

@@ -65,8 +65,8 @@ func RetryAt(eta time.Time, err error) error { return &Retrying{Err: err, ETA: e
 // RetryPolicy says which failures are tried again, how often and when. The zero value tries again only what a handler asks for, three times, after
 // three minutes each: Celery's defaults.
 type RetryPolicy struct {
-	// MaxRetries (max_retries): default 3; negative: without end.
-	MaxRetries int
+	// MaxRetries (max_retries): nil is 3, negative is without end (None in Celery).
+	MaxRetries *int
 	// DefaultRetryDelay (default_retry_delay): default 180 s.
 	DefaultRetryDelay time.Duration
 	// AutoretryFor (autoretry_for) decides which errors are tried again without being asked; nil: none.
@@ -83,10 +83,10 @@ type RetryPolicy struct {
 
 // Max is how many retries are allowed; negative: without end.
 func (p RetryPolicy) Max() int {
-	if p.MaxRetries == 0 {
+	if p.MaxRetries == nil {
 		return 3
 	}
-	return p.MaxRetries
+	return *p.MaxRetries
 }
 
 // Delay is the pause of a retry that a handler asked for without naming one.
@@ -97,8 +97,13 @@ func (p RetryPolicy) Delay() time.Duration {
 	return p.DefaultRetryDelay
 }
 
-// Auto tells whether a failure is tried again by policy.
+// Auto tells whether a failure is tried again by policy. What a handler asks for itself (Retry, Reject, ErrIgnore) never is.
 func (p RetryPolicy) Auto(err error) bool {
+	var retrying *Retrying
+	var rejected *Rejected
+	if errors.As(err, &retrying) || errors.As(err, &rejected) || errors.Is(err, ErrIgnore) {
+		return false
+	}
 	return p.AutoretryFor != nil && p.AutoretryFor(err) && (p.DontAutoretryFor == nil || !p.DontAutoretryFor(err))
 }
 

@@ -3,7 +3,9 @@ package worker_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -144,8 +146,37 @@ func TestAPanicFailsOnlyItsTask(t *testing.T) {
 	defer cancel()
 	err := bad.Get(ctx, nil)
 	failure, ok := err.(*client.TaskError)
-	if !ok || failure.Exception.Type != "GoPanic" || !strings.Contains(failure.Traceback, "bad_test.go") {
+	trace := regexp.MustCompile(`^Traceback \(most recent call last\):
+  File ".*/bad_test.go", line \d+, in .*TestAPanicFailsOnlyItsTask.*
+  File ".*/bad_test.go", line \d+, in .*divide
+GoPanic: panic: runtime error: integer divide by zero
+$`)
+	if !ok || failure.Exception.Type != "GoPanic" || !trace.MatchString(failure.Traceback) {
 		t.Errorf("the panic became %v\n%s", err, failure.Traceback)
+	}
+}
+
+// nilError is what a handler returns that declares its error as a pointer and forgets that a nil pointer is no nil error.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+func TestAnErrorThatPanicsFailsOnlyItsTask(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	start(t, worker.Config{BrokerURL: server.URL()}, func(w *worker.Worker) {
+		handle(t, w, "fails", func(context.Context, struct{}) (int, error) { var err *nilError; return 0, err })
+		handle(t, w, "works", func(context.Context, struct{}) (int, error) { return 7, nil })
+	})
+	bad := send(t, c, client.Task{Name: "fails"})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var failure *client.TaskError
+	if err := bad.Get(ctx, nil); !errors.As(err, &failure) || failure.Exception.Type != "GoPanic" {
+		t.Errorf("the error became %v", err)
+	}
+	if got := get[int](t, send(t, c, client.Task{Name: "works"})); got != 7 {
+		t.Errorf("the next task gave %d", got)
 	}
 }
 

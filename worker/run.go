@@ -25,7 +25,7 @@ func (l *life) runJobs(base context.Context) {
 		end := l.process(base, j)
 		l.flow.finish(time.Since(started))
 		if end != nil {
-			l.settle(base, end)
+			l.ends <- end
 		}
 	}
 }
@@ -66,7 +66,7 @@ func (l *life) execute(base context.Context, j *job, task *protocol.Task, h *han
 		return nil
 	}
 	if l.trackStarted(h) {
-		l.settle(ctx, l.started(j, task, h))
+		l.ends <- l.started(j, task, h)
 	}
 	l.held.begin(j, task.ID, cancel)
 	ctx = tasks.NewContext(ctx, tasks.NewRequest(task, j.claim.Queue, l.config.Hostname))
@@ -91,7 +91,10 @@ func call(ctx context.Context, run tasks.Func, task *protocol.Task) (result prot
 			err = &tasks.Panic{Value: value, Stack: debug.Stack()}
 		}
 	}()
-	return run(ctx, task.Args, task.Kwargs)
+	if result, err = run(ctx, task.Args, task.Kwargs); err != nil {
+		_, _ = err.Error(), traceback(err) // an error whose methods panic (a nil pointer, mostly) must do it here, where only its own task fails
+	}
+	return result, err
 }
 
 func (l *life) earlyAck(h *handler) bool {
