@@ -25,7 +25,7 @@ func (l *life) runJobs(base context.Context) {
 		end := l.process(base, j)
 		l.flow.finish(time.Since(started))
 		if end != nil {
-			l.ends <- end
+			l.settle(base, end)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func (l *life) execute(base context.Context, j *job, task *protocol.Task, h *han
 		return nil
 	}
 	if l.trackStarted(h) {
-		l.ends <- l.started(j, task, h)
+		l.settle(ctx, l.started(j, task, h))
 	}
 	l.held.begin(j, task.ID, cancel)
 	ctx = tasks.NewContext(ctx, tasks.NewRequest(task, j.claim.Queue, l.config.Hostname))
