@@ -204,3 +204,22 @@ func TestRejectAndIgnore(t *testing.T) {
 		t.Errorf("keys: %v", server.Strings("KEYS", "*"))
 	}
 }
+
+func TestContentThatIsNotAcceptedIsBuried(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	start(t, worker.Config{BrokerURL: server.URL(), AcceptContent: []string{"json"}}, func(w *worker.Worker) {
+		handle(t, w, "x", func(context.Context, struct{}) (int, error) { return 1, nil })
+	})
+	if got := get[int](t, send(t, c, client.Task{Name: "x"})); got != 1 {
+		t.Errorf("json gives %d", got)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := send(t, c, client.Task{Name: "x", Serializer: "msgpack"}).Get(ctx, nil); err == nil || !strings.Contains(err.Error(), "ContentDisallowed") {
+		t.Errorf("msgpack gives %v", err)
+	}
+	if _, err := worker.New(worker.Config{AcceptContent: []string{"nonsense"}}); err == nil {
+		t.Error("a serializer that nobody knows was taken")
+	}
+}

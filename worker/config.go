@@ -43,6 +43,9 @@ type Config struct {
 	MaxMessageBytes int
 	// MaxBodyBytes is the largest body after inflation. Default 64 MiB.
 	MaxBodyBytes int64
+	// AcceptContent (accept_content) lists the serializers whose messages are run, by name ("json", "msgpack", "yaml") or content type; others go
+	// to the dead letters. Default: all that can be read. Celery's own default is json alone. Pickles are never read.
+	AcceptContent []string
 	// ResultExpires (result_expires) is how long results are kept. Default 24 h; negative: for ever.
 	ResultExpires time.Duration
 	// ResultExtended (result_extended) adds name, arguments, worker, retries and queue to results.
@@ -106,6 +109,17 @@ func (c Config) withDefaults() (Config, error) {
 		for _, queue := range c.Queues {
 			c.Bindings = append(c.Bindings, Binding{Queue: queue, Exchange: queue, RoutingKey: queue})
 		}
+	}
+	if len(c.AcceptContent) > 0 {
+		types := make([]string, len(c.AcceptContent))
+		for i, name := range c.AcceptContent {
+			contentType, err := protocol.ContentType(name)
+			if err != nil {
+				return c, fmt.Errorf("configure worker: accept_content: %w", err)
+			}
+			types[i] = contentType
+		}
+		c.AcceptContent = types
 	}
 	if c.Hostname == "" {
 		host, err := os.Hostname()

@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/lovage-go/lovage/protocol"
 )
@@ -15,7 +16,14 @@ func (l *life) decode(j *job) (*protocol.Task, error) {
 			Err:    fmt.Errorf("%w: a message of %d bytes, the limit is %d", protocol.ErrTooLarge, j.claim.Size, l.config.MaxMessageBytes),
 		}
 	}
-	return protocol.ParseTask(j.claim.Message, l.config.limits())
+	task, err := protocol.ParseTask(j.claim.Message, l.config.limits())
+	if err == nil && len(l.config.AcceptContent) > 0 && !slices.Contains(l.config.AcceptContent, task.ContentType) {
+		err = &protocol.DecodeError{
+			Reason: "ContentDisallowed",
+			Err:    fmt.Errorf("%w: %q is not in accept_content %q", protocol.ErrContentType, task.ContentType, l.config.AcceptContent),
+		}
+	}
+	return task, err
 }
 
 // correlationID finds the task's id near the end of an envelope: kombu writes the properties last.
