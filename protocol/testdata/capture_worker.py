@@ -79,7 +79,10 @@ def send_tasks(tag):
         send(f'arguments/{name}', 'golden.add', *args, kwargs=kwargs)
     for name in ('chained', 'unencodable', 'autoretry', 'reject', 'ignore', 'progress', 'spawn', 'replace', 'limited'):
         send(name, f'golden.{name}')
-    send('retry', 'golden.retry', 1, b=2, priority=3, headers={'x-own': [1]}, expires=3600, time_limit=50, soft_time_limit=40, link=follow('on-success'), link_error=follow('on-error'))
+    for queue in ('celery', 'parked'):  # run and retried, and as it was before: the retry goes to parked as well
+        send('retry', 'golden.retry', 1, kwargs={'b': 2}, priority=3, headers={'x-own': [1]}, expires=datetime(2036, 1, 1, tzinfo=timezone.utc), time_limit=50,
+             soft_time_limit=40, link=follow('on-success'), link_error=follow('on-error'), queue=queue)
+        send('retry-child', 'golden.retry', group_id='group-8', group_index=1, parent_id='parent-8', root_id='root-8', shadow='shadow.name', ignore_result=True, queue=queue)
     send('retry-out', 'golden.retry_out', True)
     send('max-retries', 'golden.retry_out', False)
     send('unregistered', 'golden.nobody', 1)
