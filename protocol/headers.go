@@ -114,7 +114,7 @@ func headerInt(name string, value Raw) (int, error) {
 	return n, nil
 }
 
-// headerTime reads a time that is ISO text or kombu's typed datetime. As in Celery what is false (0, "") is no time, and a number is refused: a sender turns
+// headerTime reads a time that is ISO text or kombu's typed datetime. Anything else fails in Celery's worker too, a number included: the sender turns
 // numbers into times.
 func headerTime(name string, value Raw) (Time, error) {
 	text, ok := value.Text()
@@ -125,9 +125,6 @@ func headerTime(name string, value Raw) (Time, error) {
 		}
 		text = members.Text("__value__")
 		ok = text != "" && members.Text("__type__") == "datetime"
-	}
-	if !truthy(value) {
-		return Time{}, nil
 	}
 	if !ok {
 		return Time{}, fmt.Errorf("%w: %s is not a time", ErrHeader, name)

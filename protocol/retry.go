@@ -96,6 +96,9 @@ func (t *Task) asMessage(args []Raw, kwargs Object) *TaskMessage {
 func (t *Task) retryHeaders(headers Object, o RetryOptions) Object {
 	headers = headers.Delete("redelivered").Delete(DeliveriesHeader)
 	headers = headers.Set("eta", timeOrNull(o.ETA)).Set("retries", Raw(strconv.Itoa(o.Retries)))
+	if root, _ := headers.Get("root_id"); !truthy(root) {
+		headers = headers.Set("root_id", Quote(t.RootID))
+	}
 	if !o.Expires.IsZero() {
 		headers = headers.Set("expires", timeOrNull(o.Expires))
 	}

@@ -13,6 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from uuid import UUID
 
+import oracle_celery
 import yaml
 from celery.utils.saferepr import saferepr
 from kombu import serialization
@@ -111,6 +112,7 @@ OPS = {
     'serialize': serialize,
     'deserialize': lambda case: b64(deserialize(case).encode('utf-8', 'surrogatepass')),
     'yaml_json': yaml_json,
+    **oracle_celery.OPS,
 }
 
 
