@@ -36,7 +36,7 @@ bench: setup ## Lovage and Celery side by side, medians of 3 rounds
 lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-golden: setup ## capture the golden files from real kombu again
+golden: setup ## capture the golden files from real Celery again
 	for script in protocol/testdata/capture*.sh; do $$script || exit 1; done
 
 clean: ## remove what was built; keeps the Python environments

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -220,5 +221,32 @@ func TestCeleryReadsTheTasksThatWeBuild(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestArgumentsAreShownAsCeleryShowsThem: argsrepr and kwargsrepr of what we send read like Celery's.
+func TestArgumentsAreShownAsCeleryShowsThem(t *testing.T) {
+	// What the wire does not keep (tuples, the order of YAML's keys, what looks like a typed value), and what the caller wrote.
+	lost := []string{"tuple", "int-keys", "list-args", "canvas/chunks", "canvas/map", "yaml/dict", "lookalike", "header/argsrepr"}
+	seen := 0
+	for _, record := range readGolden(t, testenv.Celery57) {
+		version2 := record.Kind == "task" && record.Expected["version"] == 2.0 && record.Expected["args"] != nil
+		if !version2 || known(record.Version, record.Name) || slices.ContainsFunc(lost, func(s string) bool { return strings.Contains(record.Name, s) }) {
+			continue
+		}
+		task, err := ParseTask([]byte(record.Raw), Limits{})
+		if err != nil {
+			t.Fatalf("%s: %v", record.Name, err)
+		}
+		seen++
+		if got, want := ReprArgs(task.Args, reprLimit), task.Headers().Text("argsrepr"); got != want {
+			t.Errorf("%s: argsrepr\n got %s\nwant %s", record.Name, got, want)
+		}
+		if got, want := ReprKwargs(task.Kwargs, reprLimit), task.Headers().Text("kwargsrepr"); got != want {
+			t.Errorf("%s: kwargsrepr\n got %s\nwant %s", record.Name, got, want)
+		}
+	}
+	if seen < 150 {
+		t.Errorf("only %d messages were compared", seen)
 	}
 }
