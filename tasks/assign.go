@@ -263,7 +263,7 @@ func assignBytes(dst reflect.Value, raw protocol.Raw) error {
 	return nil
 }
 
-// dateTime takes kombu's typed datetime or date, or ISO 8601 text.
+// dateTime takes kombu's typed datetime or date, or text that Python's datetime.fromisoformat takes.
 func dateTime(raw protocol.Raw) (protocol.DateTime, error) {
 	value, err := protocol.ParseValue(raw, protocol.Limits{})
 	if err != nil {
@@ -280,11 +280,11 @@ func dateTime(raw protocol.Raw) (protocol.DateTime, error) {
 	default:
 		return protocol.DateTime{}, mismatch("a datetime", raw)
 	}
-	t, err := protocol.ParseTime(text)
-	if err != nil {
+	typed := protocol.Object{{Name: "__type__", Value: protocol.Raw(`"datetime"`)}, {Name: "__value__", Value: protocol.Quote(text)}}
+	if value, err = protocol.ParseValue(typed.Raw(), protocol.Limits{}); err != nil {
 		return protocol.DateTime{}, unfit("a datetime", raw)
 	}
-	return protocol.DateTime(t), nil
+	return value.(protocol.DateTime), nil
 }
 
 func assignTime(dst reflect.Value, raw protocol.Raw) error {
@@ -303,7 +303,7 @@ func assignDateTime(dst reflect.Value, raw protocol.Raw) error {
 	return err
 }
 
-// assignDuration takes seconds, as Python's timedeltas are sent.
+// assignDuration takes seconds, the unit of Celery's settings and of timedelta.total_seconds; JSON has no timedelta.
 func assignDuration(dst reflect.Value, raw protocol.Raw) error {
 	seconds, err := strconv.ParseFloat(string(raw), 64)
 	switch {

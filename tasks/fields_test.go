@@ -221,3 +221,21 @@ func TestWrongValues(t *testing.T) {
 		}
 	}
 }
+
+// TestTextBindsToTimeAsInPython: datetime.fromisoformat decides what is a datetime.
+func TestTextBindsToTimeAsInPython(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-01-02": "2026-01-02T00:00:00Z", "2026-01-02T03:04:05.000006+02:00": "2026-01-02T03:04:05.000006+02:00", "20260102T030405Z": "2026-01-02T03:04:05Z",
+		"2026-W01-5": "2026-01-02T00:00:00Z", "0000-01-01": "", "2026-02-30": "", "": "",
+	} {
+		var at time.Time
+		err := assignTime(reflect.ValueOf(&at).Elem(), protocol.Quote(text))
+		if want == "" {
+			if !errors.Is(err, errValue) {
+				t.Errorf("%q gives %s, %v", text, at, err)
+			}
+		} else if err != nil || at.Format(time.RFC3339Nano) != want {
+			t.Errorf("%q gives %s, %v; want %s", text, at, err, want)
+		}
+	}
+}

@@ -23,10 +23,18 @@ type Func func(ctx context.Context, args []protocol.Raw, kwargs protocol.Object)
 //		More   map[string]any `lovage:"kwargs"`         // **kwargs
 //	}
 //
-// An In that is no struct is one positional parameter, "value"; an empty struct takes no arguments. Values bind to Go's numbers (range-checked; 2.0
-// binds to an int, 2.5 does not), strings, bools, []byte, time.Time, time.Duration (seconds), *big.Int, decimal.Decimal, uuid.UUID, slices, maps,
-// structs, pointers (None is nil), any, protocol.Raw, and whatever implements json.Unmarshaler or encoding.TextUnmarshaler. A call that does not
-// fit fails with TypeError in Python's words; the handler does not run. Typed fails for an In that cannot be bound.
+// Fields of embedded structs are parameters in their place; json:",omitempty" makes a parameter optional, json:"-" hides a field. In may be a pointer to
+// such a struct. An In that is no struct, or a struct that is one value (time.Time, or what reads itself), is one positional parameter, "value"; an empty
+// struct takes no arguments.
+//
+// Values bind to Go's numbers, strings, bools, []byte (kombu's bytes, or a string's UTF-8), time.Time (a datetime, or text that datetime.fromisoformat
+// takes; a naive one as UTC), time.Duration (seconds), *big.Int, decimal.Decimal, uuid.UUID, slices, arrays, maps, structs, pointers, any, protocol.Raw
+// (the text as it came), and to what implements json.Unmarshaler or encoding.TextUnmarshaler. Numbers are not cut: 2.0 binds to an int, 2.5 and True do
+// not, 300 not to an int8. None binds to pointers, slices, maps and any, as nil.
+//
+// A call that does not fit the parameters fails with TypeError in Python's words, a value of the wrong type with TypeError, one out of range or not
+// readable with ValueError; the handler does not run. The function's name in them is the last part of the task's name. Typed fails for an In that
+// cannot be bound.
 func Typed[In, Out any](name string, fn func(context.Context, In) (Out, error)) (Func, error) {
 	b, err := newBinder(name, reflect.TypeFor[In]())
 	if err != nil {
