@@ -153,7 +153,7 @@ func (t *Task) readTimeLimit(value Raw) error {
 		if err != nil && math.Abs(seconds) != math.Inf(1) || math.IsNaN(seconds) || seconds < 0 {
 			return fmt.Errorf("%w: timelimit %s is not a number of seconds", ErrHeader, limits[i])
 		}
-		*field = time.Duration(min(seconds, 1e9) * float64(time.Second))
+		*field = time.Duration(math.Round(min(seconds, 1e9) * float64(time.Second)))
 	}
 	return nil
 }
