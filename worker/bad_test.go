@@ -200,7 +200,11 @@ func TestRejectAndIgnore(t *testing.T) {
 		t.Errorf("the requeued task gave %d", got)
 	}
 	testenv.Eventually(t, 5*time.Second, "all are settled", func() bool { return empty(server) })
-	if server.Int("EXISTS", "celery-task-meta-rejected", "celery-task-meta-ignored") != 0 || server.Int("ZCARD", "lovage:deadletter") != 1 {
+	meta, err := c.Result("rejected").Meta(context.Background())
+	if err != nil || string(meta.Result) != `{"exc_type": "Reject", "exc_message": ["no use", false], "exc_module": "celery.exceptions"}` {
+		t.Errorf("the rejected task has the result %+v, %v", meta, err)
+	}
+	if server.Int("EXISTS", "celery-task-meta-ignored") != 0 || server.Int("ZCARD", "lovage:deadletter") != 1 {
 		t.Errorf("keys: %v", server.Strings("KEYS", "*"))
 	}
 }

@@ -139,7 +139,12 @@ func (l *life) rejected(j *job, task *protocol.Task, r *tasks.Rejected, early bo
 	case r.Requeue:
 		return l.end(j, transport.Requeue(l.broker.Layout().Queue(j.claim.Queue, task.Priority), j.claim.Queue))
 	}
-	return l.end(j, l.bury(j, task, "Rejected", r.Reason))
+	s := l.end(j, l.bury(j, task, "Rejected", r.Reason))
+	if l.storeErrors(task, l.known[task.Name]) { // as Celery 5.7; older ones store nothing, and AsyncResult.get() waits for ever
+		exception := protocol.Exception{Type: "Reject", Module: "celery.exceptions", Args: []protocol.Raw{protocol.Quote(r.Reason), protocol.Raw("false")}}
+		s.Effects = append(s.Effects, l.store(j, task, protocol.Failure, exception.Raw(), ""))
+	}
+	return s
 }
 
 // undecodable moves a message that cannot be read to the dead letters, byte for byte; the result, where there is an id, says why.

@@ -19,7 +19,7 @@ type attempt struct {
 	// again tells that there is another attempt, at eta (zero: at once).
 	again bool
 	eta   time.Time
-	// err is the failure to be raised when there is none, or to be stored with the state RETRY.
+	// err is the failure to be raised when there is none, or to be stored with the state RETRY; nil when the handler named none.
 	err error
 }
 
@@ -47,9 +47,6 @@ func decideRetry(task *protocol.Task, policy tasks.RetryPolicy, err error, now t
 		}
 		return attempt{err: cause}
 	}
-	if cause == nil {
-		cause = tasks.Raise("celery.exceptions.Retry", wish.Error())
-	}
 	a := attempt{again: true, eta: wish.ETA, err: cause}
 	if a.eta.IsZero() {
 		delay := policy.Delay()
@@ -73,7 +70,11 @@ func (l *life) retry(s *settlement, j *job, task *protocol.Task, h *handler, a a
 	l.log.Info("task will be tried again", append(taskFields(task), zap.Time("eta", a.eta), zap.Error(a.err))...)
 	s.Effects = append(s.Effects, transport.Push(l.broker.Layout().Queue(j.claim.Queue, task.Priority), message))
 	if l.storeErrors(task, h) {
-		s.Effects = append(s.Effects, l.store(j, task, protocol.Retry, tasks.ExceptionOf(a.err).Raw(), traceback(a.err)))
+		reason, trace := protocol.Null(), "Retry: "+a.eta.UTC().Format(time.RFC3339)+"\n"
+		if a.err != nil {
+			reason, trace = tasks.ExceptionOf(a.err).Raw(), traceback(a.err)
+		}
+		s.Effects = append(s.Effects, l.store(j, task, protocol.Retry, reason, trace))
 	}
 }
 

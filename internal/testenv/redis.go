@@ -134,3 +134,29 @@ func (s *RedisServer) Restart() {
 		}
 	}
 }
+
+// Sentinel starts a Sentinel that watches the primary under the name "primary", and gives its address. Failover is for it alone to decide (quorum 1).
+func Sentinel(tb testing.TB, primary *RedisServer) string {
+	tb.Helper()
+	file := filepath.Join(tempDir(tb), "sentinel.conf")
+	config := fmt.Sprintf("sentinel monitor primary 127.0.0.1 %d 1\nsentinel down-after-milliseconds primary 1000\nsentinel failover-timeout primary 3000\n", primary.port)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	port := freePort(tb)
+	p := Start(tb, exec.Command(need(tb, "redis-server"), file, "--sentinel", "--port", strconv.Itoa(port), "--bind", "127.0.0.1"))
+	address := "127.0.0.1:" + strconv.Itoa(port)
+	Eventually(tb, 15*time.Second, "the Sentinel knows the primary", func() bool {
+		if p.Exited() {
+			tb.Fatalf("the Sentinel ended:\n%s", lastLines(p.Output(), 5))
+		}
+		conn, err := redis.Dial("tcp", address)
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		found, err := redis.Strings(conn.Do("SENTINEL", "get-master-addr-by-name", "primary"))
+		return err == nil && len(found) == 2
+	})
+	return address
+}
