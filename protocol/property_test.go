@@ -162,7 +162,7 @@ func TestTheScannerAgreesWithEncodingJSON(t *testing.T) {
 		text := []byte(anyValue().Draw(t, "value"))
 		for range rapid.IntRange(0, 3).Draw(t, "changes") {
 			at := rapid.IntRange(0, len(text)-1).Draw(t, "at")
-			text[at] = rapid.SampledFrom([]byte(`{}[]",:\u0019.eE+-tfn ` + "\n\x00\x7f")).Draw(t, "byte")
+			text[at] = rapid.SampledFrom([]byte(`{}[]",:\u0019.eE+-tfn `+"\n\x00\x7f")).Draw(t, "byte")
 		}
 		if bytes.Contains(text, []byte("NaN")) || bytes.Contains(text, []byte("Infinity")) {
 			return

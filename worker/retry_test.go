@@ -29,7 +29,7 @@ func TestDecideRetry(t *testing.T) {
 		"asked for at once":              {tasks.RetryPolicy{}, 0, tasks.RetryIn(0, broken), true, 0, "broken"},
 		"asked for too often":            {tasks.RetryPolicy{}, 3, tasks.Retry(broken), false, 0, "broken"},
 		"asked for too often, no reason": {tasks.RetryPolicy{}, 3, tasks.Retry(nil), false, 0, "MaxRetriesExceededError: Can't retry t[i] args:(1,) kwargs:{}"},
-		"without end":                    {tasks.RetryPolicy{MaxRetries: -1}, 1000, tasks.RetryIn(0, broken), true, 0, "broken"},
+		"without end":                    {tasks.RetryPolicy{MaxRetries: new(-1)}, 1000, tasks.RetryIn(0, broken), true, 0, "broken"},
 		"the wish forbids it":            {tasks.RetryPolicy{}, 0, &tasks.Retrying{Err: broken, MaxRetries: &none}, false, 0, "broken"},
 		"by itself":                      {auto, 0, broken, true, time.Second, "broken"},
 		"by itself, later":               {auto, 2, broken, true, 4 * time.Second, "broken"},
