@@ -188,6 +188,7 @@ func TestCeleryRefusesWhatWeRefuse(t *testing.T) {
 		"body is a number":      taskEnvelope(`{}`, `1`, ""),
 		"body has four parts":   taskEnvelope(`{}`, `[[], {}, {}, {}]`, ""),
 		"body has one part":     taskEnvelope(`{}`, `[[]]`, ""),
+		"body has two parts":    taskEnvelope(`{}`, `[[], {}]`, ""),
 		"body is an object":     taskEnvelope(`{}`, `{"kwargs": {}}`, ""),
 		"body is cut off":       taskEnvelope(`{}`, `[[], {}, {}`, ""),
 		"body has a tail":       taskEnvelope(`{}`, `[[], {}, {}] x`, ""),

@@ -2,6 +2,8 @@
 //
 //	bytes ──DecodeMessage──▶ Message ──Payload──▶ body bytes      the envelope (kombu)
 //	bytes ──ParseTask──────▶ Task    (v1 and v2)                   what to run
+//	Task        ──RetryMessage──▶ bytes                            its next attempt, header for header as Celery's
+//	bytes ──MarkRedelivered, SetHeader──▶ bytes                    one header changed, every other byte kept
 //	TaskMessage ──Message──▶ Message ──AppendJSON──▶ bytes         what a producer sends
 //	Result, Exception, Event, ControlRequest, ControlReply         what goes back
 //	Signature                                                      a task to be sent later

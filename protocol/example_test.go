@@ -2,6 +2,7 @@ package protocol_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/lovage-go/lovage/protocol"
 )
@@ -31,6 +32,31 @@ func ExampleTaskMessage() {
 	}
 	fmt.Println(message.Headers.Text("argsrepr"), message.ContentType)
 	// Output: (2, 3) application/json
+}
+
+func ExampleTask_RetryMessage() {
+	message := []byte(`{"body": "W1syLCAzXSwge30sIG51bGxd", "content-encoding": "utf-8", "content-type": "application/json",
+		"headers": {"task": "tasks.add", "id": "an-id", "retries": 0, "x-mine": 1}, "properties": {"body_encoding": "base64", "delivery_tag": "first"}}`)
+	task, err := protocol.ParseTask(message, protocol.Limits{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	again, err := task.RetryMessage(protocol.RetryOptions{Retries: task.Retries + 1, ETA: time.Unix(1893456000, 0), DeliveryTag: "second"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, _ := protocol.DecodeMessage(again, protocol.Limits{})
+	fmt.Println(string(next.Headers.Raw()))
+	// Output: {"task": "tasks.add", "id": "an-id", "retries": 1, "x-mine": 1, "eta": "2030-01-01T00:00:00+00:00", "root_id": "an-id"}
+}
+
+func ExampleControlRequest() {
+	request := protocol.ControlRequest{Method: "ping", Pattern: "heavy*", Matcher: "glob"}
+	mine, err := request.For("heavy1@host")
+	fmt.Println(mine, err)
+	// Output: true <nil>
 }
 
 func ExampleResult() {

@@ -279,6 +279,9 @@ func (m *Message) Payload(lim Limits) ([]byte, error) {
 
 func payload(body []byte, encoding, compression string, lim Limits) ([]byte, error) {
 	if encoding == "base64" {
+		if size := int64(len(body)) / 4 * 3; size-3 > lim.MaxBody { // before memory is taken for it
+			return nil, fmt.Errorf("%w: a body of %d bytes, the limit is %d", ErrTooLarge, size, lim.MaxBody)
+		}
 		decoded, err := decodeBase64(body)
 		if err != nil {
 			return nil, err

@@ -46,7 +46,7 @@ func (t *Task) readV2(body []byte, i int, lim Limits) error {
 	if end := skipSpace(body, parts.at); end != len(body) {
 		return syntaxError(end, "extra data")
 	}
-	if part < 2 {
+	if part != 3 {
 		return fmt.Errorf("%w body: not a list of args, kwargs and embed", ErrSyntax)
 	}
 	return nil

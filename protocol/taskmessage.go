@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -45,11 +46,15 @@ const reprLimit = 1024
 // Message writes the task as an envelope.
 func (t *TaskMessage) Message() (*Message, error) {
 	body := appendArray(nil, []Raw{Array(t.Args), t.Kwargs.Raw(), t.embed().Raw()})
+	return t.envelope(body, t.headers())
+}
+
+// envelope serializes and compresses a body and puts it under the headers.
+func (t *TaskMessage) envelope(body Raw, headers Object) (*Message, error) {
 	data, contentType, encoding, err := t.Serializer.Serialize(body)
 	if err != nil {
 		return nil, fmt.Errorf("write task %s: %w", t.Name, err)
 	}
-	headers := t.headers()
 	if t.Compression != "" {
 		name := compressionType(t.Compression)
 		if data, err = Deflate(name, data); err != nil {
@@ -116,15 +121,19 @@ func secondsOrNull(d time.Duration) Raw {
 	return AppendFloat(nil, d.Seconds())
 }
 
+func (t *TaskMessage) groupIndex() Raw {
+	if t.GroupIndex == nil {
+		return Null()
+	}
+	return Raw(strconv.Itoa(*t.GroupIndex))
+}
+
 func (t *TaskMessage) headers() Object {
 	root := t.RootID
 	if root == "" {
 		root = t.ID
 	}
-	index, ignore := Raw("null"), Raw("null")
-	if t.GroupIndex != nil {
-		index = Raw(strconv.Itoa(*t.GroupIndex))
-	}
+	ignore := Null()
 	if t.IgnoreResult != nil {
 		ignore = strconv.AppendBool(nil, *t.IgnoreResult)
 	}
@@ -140,7 +149,7 @@ func (t *TaskMessage) headers() Object {
 		{"eta", timeOrNull(t.ETA)},
 		{"expires", timeOrNull(t.Expires)},
 		{"group", textOrNull(t.GroupID)},
-		{"group_index", index},
+		{"group_index", t.groupIndex()},
 		{"retries", Raw(strconv.Itoa(t.Retries))},
 		{"timelimit", Array([]Raw{secondsOrNull(t.HardTimeLimit), secondsOrNull(t.SoftTimeLimit)})},
 		{"root_id", Quote(root)},
@@ -162,17 +171,13 @@ func (t *TaskMessage) headers() Object {
 // MessageV1 writes the task as a message of version 1 (task_protocol = 1), which is also gocelery's dialect. Version 1 knows no root, parent, shadow or
 // stamps.
 func (t *TaskMessage) MessageV1() (*Message, error) {
-	args := t.Args
-	if args == nil {
-		args = []Raw{}
-	}
 	body := Object{
 		{"task", Quote(t.Name)},
 		{"id", Quote(t.ID)},
-		{"args", Array(args)},
+		{"args", Array(t.Args)},
 		{"kwargs", t.Kwargs.Raw()},
 		{"group", textOrNull(t.GroupID)},
-		{"group_index", Raw("null")},
+		{"group_index", t.groupIndex()},
 		{"retries", Raw(strconv.Itoa(t.Retries))},
 		{"eta", timeOrNull(t.ETA)},
 		{"expires", timeOrNull(t.Expires)},
@@ -183,16 +188,5 @@ func (t *TaskMessage) MessageV1() (*Message, error) {
 		{"taskset", textOrNull(t.GroupID)},
 		{"chord", orNull(t.Chord)},
 	}
-	data, contentType, encoding, err := t.Serializer.Serialize(body.Raw())
-	if err != nil {
-		return nil, fmt.Errorf("write task %s: %w", t.Name, err)
-	}
-	m := &Message{
-		Body: base64.StdEncoding.AppendEncode(nil, data), ContentType: contentType, ContentEncoding: encoding, Headers: t.Headers,
-		Properties: Properties{
-			CorrelationID: t.ID, ReplyTo: t.ReplyTo, DeliveryMode: 2, Exchange: t.Exchange, RoutingKey: t.RoutingKey,
-			Priority: t.Priority, BodyEncoding: "base64", DeliveryTag: t.DeliveryTag,
-		},
-	}
-	return m, nil
+	return t.envelope(body.Raw(), slices.Clone(t.Headers))
 }
