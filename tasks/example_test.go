@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"time"
 
 	"github.com/lovage-go/lovage/protocol"
 	"github.com/lovage-go/lovage/tasks"
@@ -48,4 +50,61 @@ func ExampleFromContext() {
 func ExampleExceptionOf() {
 	fmt.Println(string(tasks.ExceptionOf(errors.New("out of luck")).Raw()))
 	// Output: {"exc_type": "Exception", "exc_message": ["out of luck"], "exc_module": "builtins"}
+}
+
+func ExampleTyped_defaults() {
+	type report struct {
+		Region string
+		Limit  *int    // nil when it is not given, or None
+		Scale  float64 `default:"1.5"` // scale=1.5
+		Exact  bool    `default:"false" lovage:"kwonly"`
+	}
+	run, err := tasks.Typed("risk.report", func(_ context.Context, in *report) (string, error) {
+		return fmt.Sprint(in.Region, in.Limit == nil, in.Scale, in.Exact), nil
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, args := range [][]protocol.Raw{
+		{protocol.Raw(`"north"`)},
+		{protocol.Raw(`"north"`), protocol.Raw("5"), protocol.Raw("2")},
+		{protocol.Raw(`"north"`), protocol.Raw("5"), protocol.Raw("2"), protocol.Raw("true")},
+		{protocol.Raw(`7`)},
+	} {
+		result, err := run(context.Background(), args, nil)
+		fmt.Println(string(result), err)
+	}
+	// Output:
+	// "northtrue 1.5 false" <nil>
+	// "northfalse 2 false" <nil>
+	//  TypeError: report() takes from 1 to 3 positional arguments but 4 were given
+	//  TypeError: report() argument 'region': wrong type: 7 is not a string
+}
+
+func ExampleRetryIn() {
+	fetch := func(context.Context, struct{ URL string }) (string, error) {
+		return "", tasks.RetryIn(30*time.Second, errors.New("service unavailable"))
+	}
+	_, err := fetch(context.Background(), struct{ URL string }{"https://example.org"})
+	fmt.Println(err)
+	// Output: retry in 30s: service unavailable
+}
+
+func ExampleRetryPolicy() {
+	policy := tasks.RetryPolicy{
+		MaxRetries:       new(5),
+		RetryBackoff:     2 * time.Second,
+		RetryBackoffMax:  time.Minute,
+		NoJitter:         true,
+		AutoretryFor:     func(error) bool { return true },
+		DontAutoretryFor: func(err error) bool { return errors.Is(err, fs.ErrNotExist) },
+	}
+	fmt.Println(policy.Auto(errors.New("timeout")), policy.Auto(fs.ErrNotExist))
+	for retries := range *policy.MaxRetries + 1 {
+		fmt.Print(policy.AutoDelay(retries, nil), " ")
+	}
+	// Output:
+	// true false
+	// 2s 4s 8s 16s 32s 1m0s
 }

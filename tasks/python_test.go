@@ -37,7 +37,7 @@ func randomSignature(t *testing.T, random *rand.Rand) signature {
 		fields = append(fields, reflect.StructField{Name: strings.ToUpper(name), Type: reflect.TypeFor[int](), Tag: reflect.StructTag(tag + extra)})
 		params, names = append(params, text), append(names, name)
 	}
-	positional, defaults := random.IntN(5), random.IntN(3)
+	positional, defaults := random.IntN(7), random.IntN(4)
 	for i := range positional {
 		add(string(rune('a'+i)), i >= positional-defaults, "")
 	}
@@ -46,7 +46,7 @@ func randomSignature(t *testing.T, random *rand.Rand) signature {
 		fields = append(fields, reflect.StructField{Name: "REST", Type: reflect.TypeFor[[]int](), Tag: `lovage:"args"`})
 		params = append(params, "*rest")
 	}
-	if keywordOnly := random.IntN(3); keywordOnly > 0 {
+	if keywordOnly := random.IntN(5); keywordOnly > 0 {
 		if !star {
 			params = append(params, "*")
 		}
@@ -63,7 +63,7 @@ func randomSignature(t *testing.T, random *rand.Rand) signature {
 	if s.binder, err = newBinder("x.f", s.t); err != nil {
 		t.Fatalf("%s: %v", s.Def, err)
 	}
-	for n := random.IntN(7); n > 0; n-- {
+	for n := random.IntN(9); n > 0; n-- {
 		s.Args = append(s.Args, n)
 	}
 	used := map[string]bool{}
