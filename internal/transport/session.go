@@ -142,6 +142,14 @@ func (s *Session) Orphans(ctx context.Context, known func(seq uint64) bool) ([]C
 		if err != nil {
 			return found, fmt.Errorf("look for lost claims of %s: %w", s.id, err)
 		}
+		// Parked in between: it is in unacked, but not this session's any more.
+		held, err := redis.Bool(s.broker.do(ctx, "SISMEMBER", l.claims(s.id), seq))
+		if err != nil {
+			return found, fmt.Errorf("look for lost claims of %s: %w", s.id, err)
+		}
+		if !held {
+			continue
+		}
 		message, queue := splitUnacked(value)
 		found = append(found, Claim{Seq: seq, Queue: queue, Message: message, Size: len(message)})
 	}
