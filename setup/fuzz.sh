@@ -10,7 +10,7 @@ for package in $(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}
   for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$folder"/*_test.go | cut -d' ' -f2); do
     found=$((found + 1))
     echo "== $package $target, $each"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$each" "$package"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$each" -fuzzminimizetime 10x "$package"
   done
 done
 [ "$found" -gt 0 ] || { echo "fuzz: there is no fuzz target" >&2; exit 1; }
