@@ -133,7 +133,7 @@ func DecodeResult(data []byte) (*Result, error) {
 		text := looseText(member.Value)
 		switch member.Name {
 		case "status":
-			r.Status = text
+			r.Status, _ = member.Value.Text()
 		case "result":
 			r.Result = member.Value
 		case "traceback":

@@ -19,7 +19,7 @@ func ParseTime(text string) (Time, error) {
 		return Time{Time: t, Naive: naive}, nil
 	}
 	for _, layout := range []string{"2006", "2006-01", "200601"} { // isoparse's alone
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.Parse(layout, text); err == nil && t.Year() > 0 { // Python has no year 0
 			return Time{Time: t, Naive: true}, nil
 		}
 	}
