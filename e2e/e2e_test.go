@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
 
@@ -51,6 +52,7 @@ func register(t *testing.T, w *worker.Worker) {
 		}) (int, error) {
 			return in.X + in.Y, nil
 		}),
+		worker.Handle(w, "e2e.made", made),
 		worker.Handle(w, "e2e.only", func(context.Context, struct{}) (string, error) { return "only", nil }),
 		worker.Handle(w, "e2e.null", func(context.Context, struct{}) (any, error) { return nil, nil }),
 		worker.Handle(w, "e2e.collect", func(_ context.Context, in struct {
@@ -87,6 +89,14 @@ func register(t *testing.T, w *worker.Worker) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// made gives the values that app.py's task of the same name gives.
+func made(context.Context, struct{}) (any, error) {
+	return map[string]any{
+		"utc": time.Date(2026, 2, 28, 23, 59, 59, 123456000, time.UTC), "offset": time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("", 19800)),
+		"date": protocol.Date("2024-02-29"), "time": protocol.TimeOfDay("12:00:01"), "decimal": protocol.Decimal("1.10"), "uuid": uuid.UUID{15: 5},
+	}, nil
 }
 
 // retry fails as app.py's task of the same name.
@@ -163,7 +173,7 @@ func TestRowsGiveWhatAPythonWorkerGives(t *testing.T) {
 			env := []string{"BROKER=" + redis.URL()}
 			python := testenv.Python(t, version)
 			python.CeleryWorker(folder, env, "py", "-Q", "py")
-			start(t, worker.Config{BrokerURL: redis.URL(), Queues: []string{"go"}})
+			start(t, worker.Config{BrokerURL: redis.URL(), Queues: []string{"go"}, PlainTypes: version != testenv.Celery57})
 			out := python.Run(folder, env, "", "rows.py")
 			lines := strings.Split(strings.TrimSpace(out), "\n")
 			if len(lines) < 60 {

@@ -38,7 +38,7 @@ func (m Marshaler) Cached() Marshaler {
 }
 
 // Marshal writes a Go value as kombu 5.3 and later would write the like Python value: time.Time as datetime, []byte as bytes, uuid.UUID,
-// decimal.Decimal and Decimal as theirs, *big.Int as an integer, floats with a point, NaN and the infinities as Python does, structs by their json
+// decimal.Decimal and Decimal as theirs, time.Duration in seconds (a float), *big.Int as an integer, floats with a point, NaN and the infinities as Python does, structs by their json
 // tags with encoding/json's rules, maps sorted by key. A json.Marshaler or encoding.TextMarshaler is asked.
 func Marshal(v any) (Raw, error) { return Marshaler{}.Marshal(v) }
 
@@ -154,6 +154,8 @@ func (m Marshaler) known(out []byte, v any, depth int) (_ []byte, ok bool, err e
 		out = m.appendTyped(out, "decimal", shopspringText(v))
 	case uuid.UUID:
 		out = m.appendUUID(out, v)
+	case time.Duration: // Python has no JSON form of its own for a timedelta; seconds are what its APIs and our binding take
+		out = AppendFloat(out, v.Seconds())
 	case *big.Int:
 		out = v.Append(out, 10)
 	case big.Int:

@@ -40,6 +40,7 @@ func Typed[In, Out any](name string, fn func(context.Context, In) (Out, error)) 
 	if err != nil {
 		return nil, fmt.Errorf("parameters of task %s: %w", name, err)
 	}
+	marshaler := protocol.Marshaler{}.Cached()
 	return func(ctx context.Context, args []protocol.Raw, kwargs protocol.Object) (protocol.Raw, error) {
 		var in In
 		if err := b.bind(reflect.ValueOf(&in).Elem(), args, kwargs); err != nil {
@@ -49,10 +50,15 @@ func Typed[In, Out any](name string, fn func(context.Context, In) (Out, error)) 
 		if err != nil {
 			return nil, err
 		}
-		raw, err := protocol.Marshal(out)
+		raw, err := marshaler.Marshal(out)
 		if err != nil {
-			return nil, &Error{Type: "EncodeError", Module: "kombu.exceptions", Args: []any{err.Error()}, Err: err}
+			return nil, EncodeError(err)
 		}
 		return raw, nil
 	}, nil
+}
+
+// EncodeError is the failure of a task whose result has no JSON form: kombu's EncodeError.
+func EncodeError(err error) error {
+	return &Error{Type: "EncodeError", Module: "kombu.exceptions", Args: []any{err.Error()}, Err: err}
 }

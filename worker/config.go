@@ -46,6 +46,9 @@ type Config struct {
 	// AcceptContent (accept_content) lists the serializers whose messages are run, by name ("json", "msgpack", "yaml") or content type; others go
 	// to the dead letters. Default: all that can be read. Celery's own default is json alone. Pickles are never read.
 	AcceptContent []string
+	// PlainTypes stores the datetimes, dates, times, decimals and UUIDs of results as text, as Celery before 5.3 (kombu before 5.3) does: set it when such a
+	// version reads the results, for it would take kombu's typed form for a dict. Bytes have no form there: EncodeError.
+	PlainTypes bool
 	// ResultExpires (result_expires) is how long results are kept. Default 24 h; negative: for ever.
 	ResultExpires time.Duration
 	// ResultExtended (result_extended) adds name, arguments, worker, retries and queue to results.

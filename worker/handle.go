@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/lovage-go/lovage/protocol"
 	"github.com/lovage-go/lovage/tasks"
 )
 
@@ -30,6 +31,9 @@ func Handle[In, Out any](w *Worker, name string, fn func(context.Context, In) (O
 
 // HandleFunc registers a handler that reads its arguments itself.
 func HandleFunc(w *Worker, name string, run tasks.Func, options ...tasks.Option) error {
+	if w.config.PlainTypes {
+		run = plainTypes(run)
+	}
 	h := &handler{name: name, run: run}
 	for _, option := range options {
 		option(&h.options)
@@ -44,4 +48,19 @@ func HandleFunc(w *Worker, name string, run tasks.Func, options ...tasks.Option)
 	}
 	w.handlers[name] = h
 	return nil
+}
+
+// plainTypes writes the typed values of a handler's result as text.
+func plainTypes(run tasks.Func) tasks.Func {
+	plain := protocol.Marshaler{PlainTypes: true}
+	return func(ctx context.Context, args []protocol.Raw, kwargs protocol.Object) (protocol.Raw, error) {
+		result, err := run(ctx, args, kwargs)
+		if err != nil {
+			return nil, err
+		}
+		if result, err = plain.Marshal(result); err != nil {
+			return nil, tasks.EncodeError(err)
+		}
+		return result, nil
+	}
 }

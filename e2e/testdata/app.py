@@ -1,6 +1,9 @@
 """The Celery application of the end-to-end tests: the producer, and the Python worker whose results ours are compared with."""
+import datetime
+import decimal
 import os
 import time
+import uuid
 
 from celery import Celery
 
@@ -26,6 +29,16 @@ def echo(value):
 @app.task(name="e2e.add")
 def add(x, y, z=3):
     return x + y
+
+
+@app.task(name="e2e.made")
+def made():
+    """Values of the types that kombu 5.3 and later write in a form of their own, and earlier ones as text."""
+    zone = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+    return {
+        "utc": datetime.datetime(2026, 2, 28, 23, 59, 59, 123456, datetime.timezone.utc), "offset": datetime.datetime(2026, 1, 1, tzinfo=zone),
+        "date": datetime.date(2024, 2, 29), "time": datetime.time(12, 0, 1), "decimal": decimal.Decimal("1.10"), "uuid": uuid.UUID(int=5),
+    }
 
 
 @app.task(name="e2e.only")
