@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -226,4 +227,25 @@ func TestContentThatIsNotAcceptedIsBuried(t *testing.T) {
 	if _, err := worker.New(worker.Config{AcceptContent: []string{"nonsense"}}); err == nil {
 		t.Error("a serializer that nobody knows was taken")
 	}
+}
+
+func TestAHandlerThatEndsItsGoroutineFailsOnlyItsTask(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, server)
+	start(t, worker.Config{BrokerURL: server.URL(), Concurrency: 1}, func(w *worker.Worker) {
+		registerDouble(t)(w)
+		handle(t, w, "exit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil })
+	})
+	for range 3 {
+		exited := send(t, c, client.Task{Name: "exit"})
+		after := send(t, c, client.Task{Name: "double", Args: []any{4}})
+		var failure *client.TaskError
+		if err := exited.Get(context.Background(), nil); !errors.As(err, &failure) || failure.Exception.Type != "RuntimeError" {
+			t.Errorf("the handler that ended its goroutine gave %v", err)
+		}
+		if got := get[int](t, after); got != 8 {
+			t.Errorf("the task behind it gave %d", got)
+		}
+	}
+	testenv.Eventually(t, 5*time.Second, "all is settled", func() bool { return empty(server) })
 }

@@ -75,7 +75,7 @@ func (l *life) run(ctx context.Context) error {
 	keepers.Go(func() { l.restoreAbandoned(fetching) })
 	settling.Go(func() { l.settleAll(base, end) })
 	for range l.config.Concurrency {
-		running.Go(func() { l.runJobs(base) })
+		running.Go(func() { l.runJobs(base, &running) })
 	}
 
 	l.fetch(fetching, end)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,12 +14,22 @@ import (
 	"github.com/lovage-go/lovage/tasks"
 )
 
-// runJobs is one runner: it takes jobs one after the other until there are no more.
-func (l *life) runJobs(base context.Context) {
+// runJobs is one runner: it takes jobs one after the other until there are no more. A handler that ends its goroutine (runtime.Goexit, which a test's FailNow calls) ends
+// the runner with it: another one takes its place.
+func (l *life) runJobs(base context.Context, running *sync.WaitGroup) {
+	var current *job
+	defer func() {
+		if current != nil {
+			running.Go(func() { l.runJobs(base, running) })
+			l.exited(base, current)
+		}
+	}()
 	for j := range l.jobs {
+		current = j
 		l.flow.start()
 		if base.Err() != nil { // the lease is lost: these are others' messages now
 			l.flow.finish(0)
+			current = nil
 			continue
 		}
 		started := time.Now()
@@ -27,7 +38,20 @@ func (l *life) runJobs(base context.Context) {
 		if end != nil {
 			l.settle(base, end)
 		}
+		current = nil
 	}
+}
+
+// exited settles a message whose handler has neither returned nor panicked.
+func (l *life) exited(base context.Context, j *job) {
+	l.held.finish(j)
+	l.flow.finish(time.Since(j.since))
+	task, err := l.decode(j)
+	if err != nil { // it was decoded before
+		return
+	}
+	h := l.known[task.Name]
+	l.settle(base, l.ended(j, task, h, nil, tasks.Raise("RuntimeError", "the handler ended its goroutine: runtime.Goexit"), l.earlyAck(h)))
 }
 
 // process takes one message through decode, admit and run, and tells how to settle it.

@@ -22,7 +22,7 @@ type Options struct {
 	Name string
 	// ConnectTimeout bounds one attempt to connect (socket_connect_timeout). Default 5 s.
 	ConnectTimeout time.Duration
-	// IOTimeout bounds one round trip that does not wait on purpose (socket_timeout). Default 10 s.
+	// IOTimeout bounds one round trip that does not wait on purpose (socket_timeout). Default 10 s. Renewals of the lease wait for a third of the lease at most.
 	IOTimeout time.Duration
 	// Lease is how long a session stands without being renewed. Default 15 s.
 	Lease time.Duration
@@ -135,13 +135,24 @@ func (b *Broker) placeResults(broker endpoint, options Options) error {
 	return nil
 }
 
+// newPool makes a pool in which a connection that fails takes its idle sisters with it: when one has gone silent (half-open, after a partition) so have they, and waiting for
+// the timeout of each in turn would outlast the lease.
 func newPool(d *dialer) *redis.Pool {
 	return &redis.Pool{
 		MaxIdle:     8,
 		IdleTimeout: 4 * time.Minute,
 		DialContext: d.dial,
+		TestOnBorrow: func(_ redis.Conn, lastUsed time.Time) error {
+			if d.failed.after(lastUsed) {
+				return errStale
+			}
+			return nil
+		},
 	}
 }
+
+// errStale keeps an idle connection from being used again.
+var errStale = errors.New("another connection has failed since this one was used")
 
 // Close ends all pooled connections.
 func (b *Broker) Close() error {

@@ -18,6 +18,8 @@ type dialer struct {
 	name           string // CLIENT SETNAME, to tell workers apart in CLIENT LIST
 	connectTimeout time.Duration
 	ioTimeout      time.Duration
+	// failed is when a connection of this dialer went silent or was reset.
+	failed moment
 }
 
 var errNoPrimary = errors.New("no Sentinel knows the primary")
@@ -65,14 +67,14 @@ func (d *dialer) open(ctx context.Context, network, address string) (net.Conn, e
 	}}
 	conn, err := plain.DialContext(ctx, network, address)
 	if err != nil || d.tls == nil {
-		return newBufferedConn(conn), err
+		return newBufferedConn(conn, &d.failed), err
 	}
 	secure := tls.Client(conn, d.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	return newBufferedConn(secure), nil
+	return newBufferedConn(secure, &d.failed), nil
 }
 
 // primary asks the Sentinels in turn for the address of the primary.

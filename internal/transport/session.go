@@ -86,6 +86,9 @@ func (s *Session) Renew(ctx context.Context) error {
 		return fmt.Errorf("renew lease of %s: %w", s.id, err)
 	}
 	// XX: a session that is not registered any more must not come back. CH: a changed score answers 1.
+	// A connection that has gone silent is given up soon enough for a second attempt within the lease.
+	ctx, cancel := context.WithTimeout(ctx, min(s.broker.options.IOTimeout, s.broker.options.Lease/3))
+	defer cancel()
 	changed, err := redis.Int(s.broker.do(ctx, "ZADD", s.broker.layout.workers(), "XX", "CH", now+s.broker.options.Lease.Seconds(), s.id))
 	if err != nil {
 		return fmt.Errorf("renew lease of %s: %w", s.id, err)
