@@ -1,5 +1,6 @@
 # Each target is one line that a person could type. `make help` lists them.
 SHELL := /bin/bash
+comma := ,
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo stop dev test race fuzz bench lint golden clean
 
@@ -30,8 +31,8 @@ race: setup ## the tests of the concurrent packages under the race detector
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	@setup/fuzz.sh $(or $(FUZZTIME),30s)
 
-bench: setup ## Lovage and Celery side by side, medians of 3 rounds
-	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./bench
+bench: setup ## Lovage beside its peers: tables in artifacts/; ONLY=noop,latency,... ROUNDS=3 FULL=1
+	cd bench/peers && ROUNDS=$(ROUNDS) FULL=$(FULL) go test -run '^$$' -bench '^BenchmarkSideBySide$$$(if $(ONLY),/^($(subst $(comma),|,$(ONLY)))$$)' -benchtime 1x -timeout 90m .
 
 lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
