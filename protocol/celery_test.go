@@ -235,6 +235,9 @@ func TestRetriesAreCelerys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if parent, _ := theirs.Headers.Get("parent_id"); parent.IsNull() { // outside of a worker Celery does not know that the task itself is the parent
+				theirs.Headers = theirs.Headers.Set("parent_id", Quote(task.ID))
+			}
 			options := RetryOptions{Retries: task.Retries + 1, ETA: eta.Time, DeliveryTag: theirs.Properties.DeliveryTag}
 			if task.IgnoreResult == nil {
 				options.IgnoreResult = &no

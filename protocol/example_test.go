@@ -49,7 +49,7 @@ func ExampleTask_RetryMessage() {
 	}
 	next, _ := protocol.DecodeMessage(again, protocol.Limits{})
 	fmt.Println(string(next.Headers.Raw()))
-	// Output: {"task": "tasks.add", "id": "an-id", "retries": 1, "x-mine": 1, "eta": "2030-01-01T00:00:00+00:00", "root_id": "an-id"}
+	// Output: {"task": "tasks.add", "id": "an-id", "retries": 1, "x-mine": 1, "eta": "2030-01-01T00:00:00+00:00", "root_id": "an-id", "parent_id": "an-id"}
 }
 
 func ExampleControlRequest() {

@@ -114,6 +114,9 @@ func TestWhatIsSentIsReadAndRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 		retried, err := ParseTask(again, Limits{})
+		if retried != nil && sent.ParentID == "" && retried.ParentID == sent.ID {
+			retried.ParentID = "" // the next attempt of a root has the root as its parent
+		}
 		if err != nil || !retried.agrees(sent) || retried.Retries != sent.Retries+1 || !retried.ETA.Equal(eta) || retried.Redelivered || retried.Deliveries != 0 {
 			t.Fatalf("%v: %+v was read after the retry from\n%s", err, retried, again)
 		}

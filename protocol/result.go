@@ -3,6 +3,7 @@ package protocol
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -55,6 +56,9 @@ type ExtendedResult struct {
 
 // ResultKey is the key under which the Redis backend keeps the result of a task, without prefix.
 func ResultKey(taskID string) string { return "celery-task-meta-" + taskID }
+
+// GroupKey is the key of a group's saved result, without prefix; the keys of a chord are it with a suffix.
+func GroupKey(groupID string) string { return "celery-taskset-meta-" + groupID }
 
 // AppendJSON writes the document, members in Celery's order.
 func (r *Result) AppendJSON(out []byte) []byte {
@@ -227,4 +231,13 @@ func DecodeException(raw Raw) (Exception, error) {
 		e.Args = []Raw{message}
 	}
 	return e, nil
+}
+
+// Repr writes the exception as Python's repr does: ValueError('no').
+func (e Exception) Repr() string {
+	args := make([]string, len(e.Args))
+	for i, arg := range e.Args {
+		args[i] = Repr(arg, 0)
+	}
+	return e.Type + "(" + strings.Join(args, ", ") + ")"
 }

@@ -99,6 +99,9 @@ func (t *Task) retryHeaders(headers Object, o RetryOptions) Object {
 	if root, _ := headers.Get("root_id"); !truthy(root) {
 		headers = headers.Set("root_id", Quote(t.RootID))
 	}
+	if parent, _ := headers.Get("parent_id"); !truthy(parent) { // sent by the task itself, as Celery sees it
+		headers = headers.Set("parent_id", Quote(t.ID))
+	}
 	if !o.Expires.IsZero() {
 		headers = headers.Set("expires", timeOrNull(o.Expires))
 	}

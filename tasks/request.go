@@ -24,6 +24,9 @@ type Request struct {
 	// Args and Kwargs are the arguments as they came.
 	Args   []protocol.Raw
 	Kwargs protocol.Object
+	// Chord is the body of the chord that the task is a member of, null for none; Chain what follows it, in reverse.
+	Chord protocol.Raw
+	Chain []protocol.Raw
 	// DeliveryInfo says how the message came.
 	DeliveryInfo DeliveryInfo
 	// Hostname is the worker's node name.
@@ -48,7 +51,7 @@ func NewRequest(task *protocol.Task, queue, hostname string) *Request {
 		ID: task.ID, Name: task.Name, RootID: task.RootID, ParentID: task.ParentID, GroupID: task.GroupID,
 		CorrelationID: task.CorrelationID, ReplyTo: task.ReplyTo, Retries: task.Retries,
 		ETA: task.ETA.Time, Expires: task.Expires.Time, TimeLimit: task.HardTimeLimit, SoftTimeLimit: task.SoftTimeLimit,
-		Args: task.Args, Kwargs: task.Kwargs,
+		Args: task.Args, Kwargs: task.Kwargs, Chord: task.Chord, Chain: task.Chain,
 		DeliveryInfo: DeliveryInfo{
 			Exchange: task.Exchange, RoutingKey: task.RoutingKey, Queue: queue, Priority: task.Priority, Redelivered: task.Redelivered,
 		},

@@ -101,7 +101,8 @@ func (p RetryPolicy) Delay() time.Duration {
 func (p RetryPolicy) Auto(err error) bool {
 	var retrying *Retrying
 	var rejected *Rejected
-	if errors.As(err, &retrying) || errors.As(err, &rejected) || errors.Is(err, ErrIgnore) {
+	var replacement *Replacement
+	if errors.As(err, &retrying) || errors.As(err, &rejected) || errors.As(err, &replacement) || errors.Is(err, ErrIgnore) {
 		return false
 	}
 	return p.AutoretryFor != nil && p.AutoretryFor(err) && (p.DontAutoretryFor == nil || !p.DontAutoretryFor(err))

@@ -15,7 +15,6 @@ const (
 	expired              // past its expires: revoked, as Celery does
 	unregistered         // nobody here knows the task
 	poisoned             // delivered too often to workers that died over it
-	unsupported          // has follow-ups, which this version does not send
 )
 
 // admit decides, from values only. Celery looks at the registration first, then at expires, then at eta.
@@ -25,18 +24,10 @@ func admit(task *protocol.Task, known bool, now time.Time, maxDeliveries int) ve
 		return unregistered
 	case task.Deliveries >= maxDeliveries:
 		return poisoned
-	case hasFollowUps(task):
-		return unsupported
 	case !task.Expires.IsZero() && now.After(task.Expires.Time):
 		return expired
 	case !task.ETA.IsZero() && task.ETA.After(now):
 		return park
 	}
 	return run
-}
-
-// hasFollowUps tells that the task is part of a canvas: callbacks, errbacks, a chain or a chord wait for its end. To run it and not to send
-// them would lose them without a word.
-func hasFollowUps(task *protocol.Task) bool {
-	return len(task.Callbacks) > 0 || len(task.Errbacks) > 0 || len(task.Chain) > 0 || !task.Chord.IsNull()
 }

@@ -30,6 +30,13 @@ type Config struct {
 	// Bindings tie queues to exchanges for producers that route by exchange. Default: each queue to the direct exchange of its own
 	// name with its own name as routing key, as Celery declares -Q queues.
 	Bindings []Binding
+	// DefaultQueue (task_default_queue) is where follow-ups go that name no queue. Default "celery". Those of TaskRoutes go elsewhere.
+	DefaultQueue string
+	// TaskRoutes (task_routes) gives a queue for tasks that are sent from here by name; "" means DefaultQueue.
+	TaskRoutes func(task string) string
+	// ResultChordUnordered keeps the results of a chord's members in the order of their coming (result_backend_transport_options result_chord_ordered = False). All
+	// workers that share chords must agree.
+	ResultChordUnordered bool
 	// Hostname (-n) is the node name, name@host. Default lovage@<host name>.
 	Hostname string
 	// Concurrency (worker_concurrency, -c) is the number of handlers that run at once. Default: the number of cores.
@@ -124,6 +131,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		c.AcceptContent = types
 	}
+	c.DefaultQueue = firstOf(c.DefaultQueue, "celery")
 	if c.Hostname == "" {
 		host, err := os.Hostname()
 		if err != nil {

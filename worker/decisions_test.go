@@ -24,8 +24,8 @@ func TestAdmit(t *testing.T) {
 		"an eta that has come":               {protocol.Task{ETA: at(0)}, true, run},
 		"expired before its eta":             {protocol.Task{ETA: at(time.Second), Expires: at(-1)}, true, expired},
 		"delivered often, but not too often": {protocol.Task{Deliveries: 4}, true, run},
-		"a task with a callback":             {protocol.Task{Callbacks: []protocol.Raw{protocol.Raw("{}")}}, true, unsupported},
-		"a member of a chord":                {protocol.Task{Chord: protocol.Raw("{}")}, true, unsupported},
+		"a task with a callback":             {protocol.Task{Callbacks: []protocol.Raw{protocol.Raw("{}")}}, true, run},
+		"a member of a chord":                {protocol.Task{Chord: protocol.Raw("{}")}, true, run},
 		"a chord that is null":               {protocol.Task{Chord: protocol.Raw("null")}, true, run},
 		"delivered too often":                {protocol.Task{Deliveries: 5}, true, poisoned},
 	} {

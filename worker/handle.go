@@ -17,6 +17,8 @@ type handler struct {
 	name    string
 	run     tasks.Func
 	options tasks.Options
+	// errback is set for what HandleErrback has registered.
+	errback func(context.Context, tasks.Failed) error
 }
 
 // Handle registers fn as the handler of a task. In is bound from the message's arguments as Python binds a function's parameters: see
@@ -29,6 +31,15 @@ func Handle[In, Out any](w *Worker, name string, fn func(context.Context, In) (O
 	return HandleFunc(w, name, run, options...)
 }
 
+// HandleErrback registers an errback: a callback for link_error that is told how a task failed (in Python: a task that takes request, exc and traceback). It runs in the worker in which the task failed, before the
+// failure is settled, so it can run twice for one failure; its error is logged. Errbacks that are registered with Handle, or nowhere, are sent as
+// tasks, with the id of the failed task as argument.
+func HandleErrback(w *Worker, name string, run func(context.Context, tasks.Failed) error) error {
+	return w.register(&handler{name: name, errback: run, run: func(context.Context, []protocol.Raw, protocol.Object) (protocol.Raw, error) {
+		return nil, tasks.Raise("TypeError", name+"() is an errback: it runs where a task fails, and cannot be sent")
+	}})
+}
+
 // HandleFunc registers a handler that reads its arguments itself.
 func HandleFunc(w *Worker, name string, run tasks.Func, options ...tasks.Option) error {
 	if w.config.PlainTypes {
@@ -38,15 +49,19 @@ func HandleFunc(w *Worker, name string, run tasks.Func, options ...tasks.Option)
 	for _, option := range options {
 		option(&h.options)
 	}
+	return w.register(h)
+}
+
+func (w *Worker) register(h *handler) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.handlers == nil {
-		return fmt.Errorf("register task %s: %w", name, ErrRunning)
+		return fmt.Errorf("register task %s: %w", h.name, ErrRunning)
 	}
-	if _, exists := w.handlers[name]; exists {
-		return fmt.Errorf("register task %s: %w", name, ErrDuplicate)
+	if _, exists := w.handlers[h.name]; exists {
+		return fmt.Errorf("register task %s: %w", h.name, ErrDuplicate)
 	}
-	w.handlers[name] = h
+	w.handlers[h.name] = h
 	return nil
 }
 

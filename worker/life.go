@@ -27,7 +27,14 @@ type life struct {
 	fencedLook time.Time
 	jobs       chan *job        // claimed, waiting for a runner; never blocks: flow bounds what is claimed
 	ends       chan *settlement // to the settler
-	lost       sync.Once
+	// Settlements that have made a chord complete come back to the settler by dispatched when its body is composed; undispatched, the settler's own, counts
+	// those that are on their way.
+	dispatched   chan *settlement
+	dispatching  sync.WaitGroup
+	undispatched int
+	// replyTo is what this worker writes into reply_to of what it sends.
+	replyTo string
+	lost    sync.Once
 }
 
 // job is one claimed message on its way through the worker.
@@ -37,23 +44,29 @@ type job struct {
 	// id is the task's, known once it has started; cancel ends the handler's context, set while it runs. held guards both.
 	id     string
 	cancel context.CancelCauseFunc
+	// running is what the handler has asked to be sent.
+	running *running
 }
 
 func newWorkerID() string { return uuid.NewString() }
 
 func newLife(w *Worker, session *transport.Session, handlers map[string]*handler, state *brokerState) *life {
 	most := w.config.Concurrency + max(0, w.config.Prefetch)
-	return &life{
+	l := &life{
 		Worker:  w,
 		session: session,
-		known:   handlers,
 		state:   state,
 		held:    newHeld(),
 		parking: newParking(),
 		flow:    newFlow(w.config.Concurrency, max(0, w.config.Prefetch)),
 		jobs:    make(chan *job, 2*most+len(w.config.Queues)+16),
 		ends:    make(chan *settlement, 4096),
+
+		dispatched: make(chan *settlement),
+		replyTo:    uuid.NewString(),
 	}
+	l.known = l.builtins(handlers)
+	return l
 }
 
 // run keeps the services going until ctx ends (warm shutdown), Terminate is called (cold shutdown) or the lease is lost, and returns when

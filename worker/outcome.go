@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/lovage-go/lovage/internal/canvas"
 	"github.com/lovage-go/lovage/internal/transport"
 	"github.com/lovage-go/lovage/protocol"
 	"github.com/lovage-go/lovage/tasks"
@@ -27,6 +28,13 @@ type settlement struct {
 	parked time.Time
 	// done, when set, gets whether the settlement was carried out.
 	done chan bool
+	// before are effects that come before all others, also before the counting of parts.
+	before []transport.Effect
+	// task and parts are set while the settlement counts members of chords: one that it makes complete is dispatched with it.
+	task  *protocol.Task
+	parts []canvas.Part
+	// children are what the task has sent.
+	children []*canvas.Result
 }
 
 func (l *life) end(j *job, effects ...transport.Effect) *settlement {
@@ -81,8 +89,13 @@ func (l *life) started(j *job, task *protocol.Task, h *handler) *settlement {
 
 // store is the effect that stores a result document and publishes it.
 func (l *life) store(j *job, task *protocol.Task, status string, result protocol.Raw, traceback string) transport.Effect {
+	return l.storeWith(task, status, result, traceback, nil)
+}
+
+// storeWith is store with the children: what the task has sent.
+func (l *life) storeWith(task *protocol.Task, status string, result protocol.Raw, traceback string, children protocol.Raw) transport.Effect {
 	document := protocol.Result{
-		Status: status, Result: result, Traceback: traceback, TaskID: task.ID, GroupID: task.GroupID, ParentID: task.ParentID,
+		Status: status, Result: result, Traceback: traceback, TaskID: task.ID, GroupID: task.GroupID, ParentID: task.ParentID, Children: children,
 	}
 	if protocol.Ready(status) {
 		document.DateDone = time.Now()
@@ -103,14 +116,18 @@ func (l *life) ended(j *job, task *protocol.Task, h *handler, result protocol.Ra
 	if early {
 		s.Mode = transport.Free
 	}
+	if j.running != nil {
+		j.running.outgoing(s)
+	}
 	var rejected *tasks.Rejected
+	var replacement *tasks.Replacement
 	switch {
 	case err == nil:
-		if !l.ignoreResult(task, h) {
-			s.Effects = append(s.Effects, l.store(j, task, protocol.Success, result, ""))
-		}
+		l.succeed(s, j, task, h, result)
 	case errors.Is(err, tasks.ErrIgnore):
 		l.log.Info("task ignored", taskFields(task)...)
+	case errors.As(err, &replacement):
+		l.replace(s, j, task, h, replacement)
 	case errors.As(err, &rejected):
 		return l.rejected(j, task, rejected, early)
 	default:
@@ -120,15 +137,14 @@ func (l *life) ended(j *job, task *protocol.Task, h *handler, result protocol.Ra
 			l.fail(s, j, task, h, a.err)
 		}
 	}
+	s.Effects = append(s.before, s.Effects...)
 	return s
 }
 
 func (l *life) fail(s *settlement, j *job, task *protocol.Task, h *handler, err error) {
 	trace := traceback(err)
 	l.log.Error("task failed", append(taskFields(task), zap.Error(err))...)
-	if l.storeErrors(task, h) {
-		s.Effects = append(s.Effects, l.store(j, task, protocol.Failure, tasks.ExceptionOf(err).Raw(), trace))
-	}
+	l.failed(s, task, l.storeErrors(task, h), tasks.ExceptionOf(err), trace)
 }
 
 func (l *life) rejected(j *job, task *protocol.Task, r *tasks.Rejected, early bool) *settlement {
@@ -140,10 +156,9 @@ func (l *life) rejected(j *job, task *protocol.Task, r *tasks.Rejected, early bo
 		return l.end(j, transport.Requeue(l.broker.Layout().Queue(j.claim.Queue, task.Priority), j.claim.Queue))
 	}
 	s := l.end(j, l.bury(j, task, "Rejected", r.Reason))
-	if l.storeErrors(task, l.known[task.Name]) { // as Celery 5.7; older ones store nothing, and AsyncResult.get() waits for ever
-		exception := protocol.Exception{Type: "Reject", Module: "celery.exceptions", Args: []protocol.Raw{protocol.Quote(r.Reason), protocol.Raw("false")}}
-		s.Effects = append(s.Effects, l.store(j, task, protocol.Failure, exception.Raw(), ""))
-	}
+	// as Celery 5.7; older ones store nothing, and AsyncResult.get() waits for ever
+	exception := protocol.Exception{Type: "Reject", Module: "celery.exceptions", Args: []protocol.Raw{protocol.Quote(r.Reason), protocol.Raw("false")}}
+	l.failed(s, task, l.storeErrors(task, l.known[task.Name]), exception, "")
 	return s
 }
 
@@ -181,22 +196,8 @@ func (l *life) poisoned(j *job, task *protocol.Task) *settlement {
 	detail := fmt.Sprintf("delivered %d times to workers that were lost", task.Deliveries)
 	l.log.Error("message delivered too often; moved to the dead letters", append(taskFields(task), zap.Int("deliveries", task.Deliveries))...)
 	s := l.end(j, l.bury(j, task, "WorkerLostError", detail))
-	if l.storeErrors(task, l.known[task.Name]) {
-		exception := protocol.Exception{Type: "WorkerLostError", Module: "billiard.exceptions", Args: []protocol.Raw{protocol.Quote(detail)}}
-		s.Effects = append(s.Effects, l.store(j, task, protocol.Failure, exception.Raw(), ""))
-	}
-	return s
-}
-
-// unsupported refuses a task whose follow-ups this version cannot send: nothing runs, the message is kept, and whoever waits is told.
-func (l *life) unsupported(j *job, task *protocol.Task) *settlement {
-	const detail = "this worker does not send follow-ups (link, link_error, chain, chord) yet; the message is in the dead letters"
-	l.log.Error("task has follow-ups, which are not sent yet; moved to the dead letters", taskFields(task)...)
-	s := l.end(j, l.bury(j, task, "NotImplemented", detail))
-	if l.storeErrors(task, l.known[task.Name]) {
-		exception := protocol.Exception{Type: "NotImplementedError", Module: "builtins", Args: []protocol.Raw{protocol.Quote(detail)}}
-		s.Effects = append(s.Effects, l.store(j, task, protocol.Failure, exception.Raw(), ""))
-	}
+	exception := protocol.Exception{Type: "WorkerLostError", Module: "billiard.exceptions", Args: []protocol.Raw{protocol.Quote(detail)}}
+	l.failed(s, task, l.storeErrors(task, l.known[task.Name]), exception, "")
 	return s
 }
 
@@ -204,10 +205,11 @@ func (l *life) unsupported(j *job, task *protocol.Task) *settlement {
 func (l *life) expired(j *job, task *protocol.Task, h *handler) *settlement {
 	l.log.Info("discarding expired task", taskFields(task)...)
 	s := l.end(j)
+	exception := protocol.Exception{Type: "TaskRevokedError", Module: "celery.exceptions", Args: []protocol.Raw{protocol.Quote("expired")}}
 	if !l.ignoreResult(task, h) {
-		exception := protocol.Exception{Type: "TaskRevokedError", Module: "celery.exceptions", Args: []protocol.Raw{protocol.Quote("expired")}}
 		s.Effects = append(s.Effects, l.store(j, task, protocol.Revoked, exception.Raw(), ""))
 	}
+	l.revoked(s, task, exception)
 	return s
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/lovage-go/lovage/internal/canvas"
 	"github.com/lovage-go/lovage/internal/transport"
 	"github.com/lovage-go/lovage/protocol"
 	"github.com/lovage-go/lovage/tasks"
@@ -74,7 +75,8 @@ func (l *life) retry(s *settlement, j *job, task *protocol.Task, h *handler, a a
 		if a.err != nil {
 			reason, trace = tasks.ExceptionOf(a.err).Raw(), traceback(a.err)
 		}
-		s.Effects = append(s.Effects, l.store(j, task, protocol.Retry, reason, trace))
+		children := canvas.Tuples([]*canvas.Result{{ID: task.ID}}) // the next attempt counts as the task's own child
+		s.Effects = append(s.Effects, l.storeWith(task, protocol.Retry, reason, trace, children))
 	}
 }
 

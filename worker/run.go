@@ -66,8 +66,6 @@ func (l *life) process(base context.Context, j *job) *settlement {
 		return l.unregistered(j, task)
 	case poisoned:
 		return l.poisoned(j, task)
-	case unsupported:
-		return l.unsupported(j, task)
 	case expired:
 		return l.expired(j, task, h)
 	case park:
@@ -93,6 +91,8 @@ func (l *life) execute(base context.Context, j *job, task *protocol.Task, h *han
 		l.settle(ctx, l.started(j, task, h))
 	}
 	l.held.begin(j, task.ID, cancel)
+	j.running = &running{life: l, task: task}
+	ctx = context.WithValue(ctx, runningKey{}, j.running)
 	ctx = tasks.NewContext(ctx, tasks.NewRequest(task, j.claim.Queue, l.config.Hostname))
 	result, err := call(ctx, h.run, task)
 	l.held.finish(j)

@@ -18,13 +18,22 @@ const (
 // settleAll sends settlements to Redis until the channel is closed or the life has ended. A batch is what has gathered while the one before was on its way, so that one message
 // alone waits for nobody. A batch that cannot be sent is tried again until it can, or until the lease is lost.
 func (l *life) settleAll(base context.Context, end context.CancelCauseFunc) {
+	defer l.dispatching.Wait()
+	ends := l.ends
 	for {
+		if ends == nil && l.undispatched == 0 {
+			return
+		}
 		select {
-		case first, ok := <-l.ends:
-			if !ok {
-				return
+		case first, ok := <-ends:
+			if !ok { // the runners have ended; complete chords may still be on their way
+				ends = nil
+				continue
 			}
-			l.settleBatch(base, end, gather(first, l.ends))
+			l.settleBatch(base, end, gather(first, ends))
+		case first := <-l.dispatched:
+			l.undispatched--
+			l.settleBatch(base, end, []*settlement{first})
 		case <-base.Done():
 			return
 		}
@@ -69,11 +78,11 @@ func (l *life) settleBatch(base context.Context, end context.CancelCauseFunc, en
 			l.settled(entries, nil, false)
 			return
 		}
-		refusal, err := l.session.Settle(base, batch)
+		answer, err := l.session.Settle(base, batch)
 		if err == nil {
 			l.state.ok()
-			l.report(refusal)
-			l.settled(entries, refusal.Seqs, true)
+			l.report(answer)
+			l.settled(l.dispatchChords(base, entries, answer.Complete), answer.Seqs, true)
 			return
 		}
 		if errors.Is(err, transport.ErrLeaseLost) {
@@ -107,10 +116,10 @@ func (l *life) settled(entries []*settlement, refused []uint64, sent bool) {
 }
 
 // report says what was refused: its claim did not stand any more, so somebody else has the message, and nothing was written.
-func (l *life) report(refusal transport.Refusal) {
-	if refusal.Acks == 0 && len(refusal.Seqs) == 0 {
+func (l *life) report(answer transport.Answer) {
+	if answer.Acks == 0 && len(answer.Seqs) == 0 {
 		return
 	}
 	l.log.Error("settles refused: the claims were gone, others have restored the messages; nothing was stored for them",
-		zap.Int("acks", refusal.Acks), zap.Uint64s("claims", refusal.Seqs), zap.String("worker_id", l.session.ID()))
+		zap.Int("acks", answer.Acks), zap.Uint64s("claims", answer.Seqs), zap.String("worker_id", l.session.ID()))
 }

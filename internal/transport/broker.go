@@ -68,11 +68,12 @@ type Broker struct {
 
 	resultPool     *redis.Pool // only when results live on another server
 	resultDatabase string      // only when they live in another database of this server
+	readPool       *redis.Pool // where results are read: one of the pools above, or one for their database
 
 	clock clock
 }
 
-type scripts struct{ claim, due, settle, fence, restore, result, unlock, exhume *redis.Script }
+type scripts struct{ claim, due, settle, fence, restore, result, unlock, exhume, part, grow, claimed, finish, size *redis.Script }
 
 //go:embed claim.lua
 var claimLua string
@@ -95,6 +96,9 @@ var unlockLua string
 //go:embed result.lua
 var resultLua string
 
+//go:embed chord.lua
+var chordLua string
+
 // New makes a Broker. It does not connect yet; a bad URL is an error that wraps ErrURL.
 func New(options Options) (*Broker, error) {
 	options = options.withDefaults()
@@ -105,10 +109,16 @@ func New(options Options) (*Broker, error) {
 	b := &Broker{options: options, layout: options.Layout}
 	b.dialer = &dialer{endpoint: ep, name: options.Name, connectTimeout: options.ConnectTimeout, ioTimeout: options.IOTimeout}
 	b.pool = newPool(b.dialer)
+	b.readPool = b.pool
 	b.scripts = scripts{
-		claim: redis.NewScript(-1, claimLua), due: redis.NewScript(-1, dueLua), settle: redis.NewScript(-1, settleLua),
+		claim: redis.NewScript(-1, claimLua), due: redis.NewScript(-1, dueLua), settle: redis.NewScript(-1, chordLua+settleLua),
 		fence: redis.NewScript(-1, fenceLua), restore: redis.NewScript(-1, restoreLua), result: redis.NewScript(-1, resultLua),
 		unlock: redis.NewScript(-1, unlockLua), exhume: redis.NewScript(-1, exhumeLua),
+		part:    redis.NewScript(-1, chordLua+"return chordpart(KEYS, 1) and 1 or 0"),
+		grow:    redis.NewScript(-1, chordLua+"chordgrow(KEYS, ARGV[1]) return 1"),
+		claimed: redis.NewScript(-1, chordLua+"return chordclaimed(KEYS, ARGV[1]) and 1 or 0"),
+		finish:  redis.NewScript(-1, chordLua+"if chordclaimed(KEYS, ARGV[1]) then chorddone(KEYS, ARGV[2]) end return 1"),
+		size:    redis.NewScript(-1, chordLua+"chordsize(KEYS, ARGV[1], ARGV[2]) return 1"),
 	}
 	if options.ResultURL != "" {
 		if err := b.placeResults(ep, options); err != nil {
@@ -127,11 +137,13 @@ func (b *Broker) placeResults(broker endpoint, options Options) error {
 	if ep.network == broker.network && ep.addresses[0] == broker.addresses[0] && ep.master == broker.master {
 		if ep.database != broker.database {
 			b.resultDatabase = fmt.Sprint(ep.database)
+			b.readPool = newPool(&dialer{endpoint: ep, name: options.Name, connectTimeout: options.ConnectTimeout, ioTimeout: options.IOTimeout})
 		}
 		return nil
 	}
 	d := &dialer{endpoint: ep, name: options.Name, connectTimeout: options.ConnectTimeout, ioTimeout: options.IOTimeout}
 	b.resultPool = newPool(d)
+	b.readPool = b.resultPool
 	return nil
 }
 
@@ -157,8 +169,8 @@ var errStale = errors.New("another connection has failed since this one was used
 // Close ends all pooled connections.
 func (b *Broker) Close() error {
 	err := b.pool.Close()
-	if b.resultPool != nil {
-		err = errors.Join(err, b.resultPool.Close())
+	if b.readPool != b.pool {
+		err = errors.Join(err, b.readPool.Close())
 	}
 	return err
 }

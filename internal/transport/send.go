@@ -37,6 +37,11 @@ func (b *Broker) Send(ctx context.Context, queue string, priority int, message [
 	return nil
 }
 
+// FanoutChannel is the channel of a fanout exchange (kombu's keyprefix_fanout).
+func (b *Broker) FanoutChannel(exchange string) string {
+	return fmt.Sprintf("%s/%d.%s", b.layout.Prefix, b.dialer.database, exchange)
+}
+
 // Lengths tells how many messages wait in each queue, over all priority steps.
 func (b *Broker) Lengths(ctx context.Context, queues []string) (map[string]int, error) {
 	lengths := make(map[string]int, len(queues))

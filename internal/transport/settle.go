@@ -31,7 +31,8 @@ type Settlement struct {
 // Effect is one write of the settle step; made by the functions below.
 type Effect struct {
 	op   byte
-	key  string // takes a KEYS slot when not empty
+	key  string   // takes a KEYS slot when not empty
+	keys []string // take more
 	args []any
 }
 
@@ -74,12 +75,20 @@ func Bury(id string, info []byte, queue string, now time.Time) Effect {
 // Report does nothing, but makes a refused settlement be named by its number; a plain acknowledgement is only counted.
 func Report() Effect { return Effect{op: 'X'} }
 
-// Refusal tells which settlements were not carried out because their claim did not stand any more.
-type Refusal struct {
+// Answer tells which settlements were not carried out: because their claim did not stand any more, or because they are not whole yet.
+type Answer struct {
 	// Acks counts the plain acknowledgements whose claim was gone (their messages had been restored).
 	Acks int
 	// Seqs are the claims whose effects were refused.
 	Seqs []uint64
+	// Complete are the settlements that stopped at a chord that they made complete: the members are counted, all else is still to be done.
+	Complete []Completion
+}
+
+// Completion names a settlement and which of its CountPart effects (from 0) made a chord complete.
+type Completion struct {
+	Seq  uint64
+	Part int
 }
 
 // Batch is a number of settlements that go to Redis in one script. Sent twice, it is carried out once.
@@ -95,22 +104,31 @@ func (s *Session) NewBatch(entries []Settlement) Batch {
 
 // Settle carries out a batch. When it fails on the way (the connection broke, Redis is full) the same batch is to be sent again, before any other: a
 // batch whose answer was lost changes nothing the second time and gives the first answer. One batch at a time per session.
-func (s *Session) Settle(ctx context.Context, batch Batch) (Refusal, error) {
-	if err := s.broker.storeElsewhere(ctx, batch.entries); err != nil {
-		return Refusal{}, err
+func (s *Session) Settle(ctx context.Context, batch Batch) (Answer, error) {
+	var answer Answer
+	if s.broker.resultPool != nil {
+		return s.settleElsewhere(ctx, batch)
 	}
+	err := s.settle(ctx, batch, &answer)
+	return answer, err
+}
+
+func (s *Session) settle(ctx context.Context, batch Batch, answer *Answer) error {
 	reply, err := redis.Int64s(s.broker.eval(ctx, s.broker.scripts.settle, s.settleArgs(batch)...))
 	if err != nil {
-		return Refusal{}, fmt.Errorf("settle %d messages of %s: %w", len(batch.entries), s.id, err)
+		return fmt.Errorf("settle %d messages of %s: %w", len(batch.entries), s.id, err)
 	}
-	var refusal Refusal
-	if len(reply) > 0 {
-		refusal.Acks = int(reply[0])
-		for _, seq := range reply[1:] {
-			refusal.Seqs = append(refusal.Seqs, uint64(seq))
-		}
+	if len(reply) < 2 || len(reply) < 2+int(reply[1]) {
+		return fmt.Errorf("settle %d messages of %s: %w", len(batch.entries), s.id, errReply)
 	}
-	return refusal, nil
+	answer.Acks = int(reply[0])
+	for _, seq := range reply[2 : 2+reply[1]] {
+		answer.Seqs = append(answer.Seqs, uint64(seq))
+	}
+	for rest := reply[2+reply[1]:]; len(rest) >= 2; rest = rest[2:] {
+		answer.Complete = append(answer.Complete, Completion{Seq: uint64(rest[0]), Part: int(rest[1]) - 1})
+	}
+	return nil
 }
 
 func (s *Session) settleArgs(batch Batch) redis.Args {
@@ -123,12 +141,15 @@ func (s *Session) settleArgs(batch Batch) redis.Args {
 		argv = append(argv, entry.Claim.Seq, string(rune(entry.Mode)), 0)
 		count := 0
 		for _, effect := range entry.Effects {
-			if effect.op == 'S' && b.resultPool != nil {
-				continue // stored before, on its own server
+			if b.resultPool != nil && effect.ofResults() {
+				continue // done before, on its own server
 			}
 			count++
 			if effect.key != "" {
 				keys = append(keys, effect.key)
+			}
+			for _, key := range effect.keys {
+				keys = append(keys, key)
 			}
 			argv = append(argv, string(rune(effect.op)))
 			argv = append(argv, effect.args...)
@@ -139,38 +160,6 @@ func (s *Session) settleArgs(batch Batch) redis.Args {
 	args = append(args, len(keys))
 	args = append(args, keys...)
 	return append(args, argv...)
-}
-
-// storeElsewhere stores results on a server that is not the broker's. It comes before the acknowledgement: a crash in
-// between stores the result again after the redelivery, and a stored SUCCESS is kept.
-func (b *Broker) storeElsewhere(ctx context.Context, entries []Settlement) error {
-	if b.resultPool == nil {
-		return nil
-	}
-	for _, entry := range entries {
-		for _, effect := range entry.Effects {
-			if effect.op != 'S' {
-				continue
-			}
-			if err := b.storeResult(ctx, effect); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (b *Broker) storeResult(ctx context.Context, effect Effect) error {
-	conn, err := b.resultPool.GetContext(ctx)
-	if err != nil {
-		return fmt.Errorf("store result %s: %w", effect.key, err)
-	}
-	defer conn.Close()
-	args := append(redis.Args{1, effect.key}, effect.args...)
-	if _, err := b.scripts.result.DoContext(ctx, conn, args...); err != nil {
-		return fmt.Errorf("store result %s: %w", effect.key, err)
-	}
-	return nil
 }
 
 // Size is about how many bytes the effect sends.

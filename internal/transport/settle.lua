@@ -18,7 +18,16 @@
 --          D id info tail now     move the claimed message itself to the dead letters
 --          E channel payload      publish
 --          X                      nothing; the entry is named when it is refused
--- Returns {number of plain acks whose claim was gone, sequence numbers of the other entries that were refused...}.
+--          C K*6 id value ordered score expires groupexpires claimexpires token
+--                                 count a member of a chord (chord.lua). When that makes a chord complete the entry stops here: its claim stays, nothing
+--                                 else of it is carried out, and it is named in the answer. The worker then reads the members' results and settles again.
+--          I K*2 id               a chord waits for one member more
+--          F K*5 token seconds n  a complete chord is dispatched: its keys go, and the n operations behind this one are carried out, unless
+--                                 another worker has done it
+--          Z K*2 size ttl         the size of a chord that is sent
+--          V K value ttl          set a key among the results
+-- Returns {number of plain acks whose claim was gone, how many refused follow, sequence numbers of the other entries that were refused..., then pairs: sequence
+-- number of an entry that stopped at a complete chord, number of that C operation among the entry's}.
 -- A batch that was already carried out (its answer was lost) returns its first answer and changes nothing.
 -- HDEL comes before any write that a full Redis may refuse; once a script has written, the rest of it is allowed.
 local last = redis.call('GET', KEYS[4])
@@ -28,12 +37,31 @@ if last then
 end
 
 local a, k = 6, 9
-local refused, acked, acks, results = {0}, {}, 0, {}
+local refused, acked, acks, results, complete = {}, {}, 0, {}, {}
 local plain = {}
 
 local function nextkey()
   k = k + 1
   return KEYS[k - 1]
+end
+
+local function nextkeys(n)
+  k = k + n
+  local keys = {}
+  for i = 1, n do keys[i] = KEYS[k - n - 1 + i] end
+  return keys
+end
+
+-- Where the results are: another database of this server, or the broker's own.
+local function onresults(f, ...)
+  if ARGV[3] ~= '' then redis.call('SELECT', ARGV[3]) end
+  local answer = f(...)
+  if ARGV[3] ~= '' then redis.call('SELECT', ARGV[4]) end
+  return answer
+end
+
+local function setvalue(key, value, ttl)
+  if ttl == '0' then redis.call('SET', key, value) else redis.call('SET', key, value, 'PX', ttl) end
 end
 
 local function body(value, tail) return string.sub(value, 2, -(#tail + 1)) end
@@ -74,6 +102,34 @@ local function operation(run, tag, seq, value)
     a = a + 3
   elseif op == 'X' then
     a = a + 1
+  elseif op == 'C' then
+    local keys = nextkeys(6)
+    local at = a + 1
+    a = a + 9
+    if run and onresults(chordpart, keys, at) then return 'complete' end
+  elseif op == 'I' then
+    local keys = nextkeys(2)
+    if run then onresults(chordgrow, keys, ARGV[a + 1]) end
+    a = a + 2
+  elseif op == 'F' then
+    local keys = nextkeys(5)
+    local token, seconds, skip = ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
+    a = a + 4
+    if run then
+      if onresults(chordclaimed, keys, token) then
+        onresults(chorddone, keys, seconds)
+      else
+        return 'skip', skip
+      end
+    end
+  elseif op == 'Z' then
+    local keys = nextkeys(2)
+    if run then onresults(chordsize, keys, ARGV[a + 1], ARGV[a + 2]) end
+    a = a + 3
+  elseif op == 'V' then
+    local key = nextkey()
+    if run then onresults(setvalue, key, ARGV[a + 1], ARGV[a + 2]) end
+    a = a + 3
   else
     error('unknown operation ' .. tostring(op))
   end
@@ -98,25 +154,39 @@ for _ = 1, tonumber(ARGV[5]) do
     local run, value, parked = true, nil, false
     if mode == 'A' then
       local op = ARGV[a]
-      if op == 'B' or op == 'T' or op == 'P' or op == 'D' then value = redis.call('HGET', KEYS[1], tag) end
+      if op == 'B' or op == 'T' or op == 'P' or op == 'D' or op == 'C' or op == 'I' then value = redis.call('HGET', KEYS[1], tag) end
       run = redis.call('HDEL', KEYS[1], tag) == 1
     elseif mode == 'H' then
       run = redis.call('HEXISTS', KEYS[1], tag) == 1
     end
+    local stands, parts, stopped, skip = run, 0, false, 0
     for _ = 1, ops do
-      if operation(run, tag, seq, value) == 'P' then parked = run end
+      local op, more = operation(run and skip == 0 and (not stopped or ARGV[a] == 'C'), tag, seq, value)
+      skip = math.max(0, skip - 1)
+      if op == 'C' or op == 'complete' then parts = parts + 1 end
+      if op == 'P' then
+        parked = run
+      elseif op == 'skip' then
+        skip = more
+      elseif op == 'complete' then
+        stopped = true
+        complete[#complete + 1] = tonumber(seq)
+        complete[#complete + 1] = parts
+      end
     end
-    if not run then refused[#refused + 1] = tonumber(seq) end
-    if mode == 'A' and not parked then acked[#acked + 1] = seq end
+    if stopped and mode == 'A' then redis.call('HSET', KEYS[1], tag, value) end
+    if not stands then refused[#refused + 1] = tonumber(seq) end
+    if mode == 'A' and not parked and not stopped then acked[#acked + 1] = seq end
   end
 end
 
+local gone = 0
 if acks > 0 then
   local stood = 0
   for i = 1, #plain, 1000 do
     stood = stood + redis.call('HDEL', KEYS[1], unpack(plain, i, math.min(i + 999, #plain)))
   end
-  refused[1] = acks - stood
+  gone = acks - stood
 end
 if #acked > 0 then
   local tags = {}
@@ -147,5 +217,9 @@ if #results > 0 then
   end
   if ARGV[3] ~= '' then redis.call('SELECT', ARGV[4]) end
 end
-redis.call('SET', KEYS[4], ARGV[2] .. ':' .. cjson.encode(refused), 'EX', 86400)
-return refused
+local answer = {gone, #refused}
+for _, list in ipairs({refused, complete}) do
+  for _, n in ipairs(list) do answer[#answer + 1] = n end
+end
+redis.call('SET', KEYS[4], ARGV[2] .. ':' .. cjson.encode(answer), 'EX', 86400)
+return answer
