@@ -38,7 +38,7 @@ lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 golden: setup ## capture the golden files from real Celery again
-	for script in protocol/testdata/capture*.sh; do $$script || exit 1; done
+	for script in protocol/testdata/capture*.sh client/testdata/capture*.sh; do $$script || exit 1; done
 
 clean: ## remove what was built; keeps the Python environments
 	rm -rf bin .run artifacts

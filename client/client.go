@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +21,12 @@ type Config struct {
 	ResultBackend string
 	// Queue is where tasks go that name none (task_default_queue): default "celery".
 	Queue string
+	// ResultExpires (result_expires) is how long the keys of chords are kept that are sent from here. Default 24 h; negative: for ever. The results' own time is the worker's.
+	ResultExpires time.Duration
+	// PublishRetry (task_publish_retry_policy) says how often a send is tried again when the broker cannot be reached.
+	PublishRetry PublishRetry
+	// TaskRoutes (task_routes) gives a queue for tasks by name; "" means Queue. A task's own queue beats it.
+	TaskRoutes func(task string) string
 	// KeyPrefix and ResultKeyPrefix are the transport options global_keyprefix of broker and result backend.
 	KeyPrefix, ResultKeyPrefix string
 }
@@ -33,6 +38,7 @@ type Client struct {
 	results *transport.Broker
 	origin  string
 	replyTo string
+	heard   *listener
 }
 
 // New makes a client. It does not connect yet; a bad URL is an error.
@@ -56,7 +62,14 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		host = "localhost"
 	}
-	return &Client{config: config, broker: broker, results: results, origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host), replyTo: uuid.NewString()}, nil
+	if config.ResultExpires == 0 {
+		config.ResultExpires = 24 * time.Hour
+	}
+	config.ResultExpires = max(0, config.ResultExpires)
+	config.PublishRetry = config.PublishRetry.withDefaults()
+	return &Client{
+		config: config, broker: broker, results: results, origin: fmt.Sprintf("gen%d@%s", os.Getpid(), host), replyTo: uuid.NewString(), heard: newListener(results),
+	}, nil
 }
 
 func firstOf(values ...string) string {
@@ -68,8 +81,11 @@ func firstOf(values ...string) string {
 	return ""
 }
 
-// Close ends the client's connections.
-func (c *Client) Close() error { return errors.Join(c.broker.Close(), c.results.Close()) }
+// Close ends the client's connections. What still waits for a result gets an error.
+func (c *Client) Close() error {
+	c.heard.close()
+	return errors.Join(c.broker.Close(), c.results.Close())
+}
 
 // Task is one call to be sent: the arguments and options of Celery's send_task.
 type Task struct {
@@ -96,63 +112,24 @@ type Task struct {
 	// IgnoreResult, TimeLimit and SoftTimeLimit as in apply_async.
 	IgnoreResult             bool
 	TimeLimit, SoftTimeLimit time.Duration
-	// RootID and ParentID place the task in a workflow.
-	RootID, ParentID string
+	// RootID, ParentID and GroupID place the task in a workflow.
+	RootID, ParentID, GroupID string
+	// Exchange and RoutingKey send through an exchange instead of to a queue: to the queues that are bound to it with the key.
+	Exchange, RoutingKey string
+	// Shadow is the name to show instead of Name in logs and events.
+	Shadow string
+	// Retries is the count that the task starts with; ReplyTo is for other result backends.
+	Retries int
+	ReplyTo string
+	// Link are callbacks that run with the result, LinkError those that run when the task fails.
+	Link, LinkError []Signature
+	// Properties are options that Celery does not know; they travel in the message's properties.
+	Properties map[string]any
 }
 
-// Send puts a task on its queue.
-func (c *Client) Send(ctx context.Context, task Task) (*AsyncResult, error) {
-	queue := firstOf(task.Queue, c.config.Queue)
-	message, err := c.message(task, queue, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("send task %s: %w", task.Name, err)
-	}
-	binding := transport.Binding{Exchange: queue, RoutingKey: queue, Queue: queue}
-	if err := c.broker.Declare(ctx, []transport.Binding{binding}); err != nil {
-		return nil, fmt.Errorf("send task %s: %w", task.Name, err)
-	}
-	if err := c.broker.Send(ctx, queue, message.Properties.Priority, message.AppendJSON(nil)); err != nil {
-		return nil, fmt.Errorf("send task %s: %w", task.Name, err)
-	}
-	return c.Result(message.Properties.CorrelationID), nil
-}
+var errNoName = errors.New("the task has no name")
 
-// message makes the envelope of a task that is sent now.
-func (c *Client) message(task Task, queue string, now time.Time) (*protocol.Message, error) {
-	if strings.TrimSpace(task.Name) == "" {
-		return nil, errors.New("the task has no name")
-	}
-	m := protocol.TaskMessage{
-		ID: firstOf(task.ID, uuid.NewString()), Name: task.Name, RootID: task.RootID, ParentID: task.ParentID,
-		ETA: task.ETA, Expires: task.ExpiresAt, HardTimeLimit: task.TimeLimit, SoftTimeLimit: task.SoftTimeLimit,
-		Origin: c.origin, Serializer: protocol.Serializer(task.Serializer), Compression: task.Compression,
-		ReplyTo: c.replyTo, RoutingKey: queue, Priority: min(9, max(0, task.Priority)), DeliveryTag: uuid.NewString(),
-	}
-	if task.Countdown > 0 {
-		m.ETA = now.Add(task.Countdown)
-	}
-	if task.Expires != 0 {
-		m.Expires = now.Add(task.Expires)
-	}
-	if task.IgnoreResult {
-		m.IgnoreResult = &task.IgnoreResult
-	}
-	for i, arg := range task.Args {
-		raw, err := protocol.Marshal(arg)
-		if err != nil {
-			return nil, fmt.Errorf("argument %d: %w", i+1, err)
-		}
-		m.Args = append(m.Args, raw)
-	}
-	var err error
-	if m.Kwargs, err = object(task.Kwargs); err != nil {
-		return nil, fmt.Errorf("keyword arguments: %w", err)
-	}
-	if m.Headers, err = object(task.Headers); err != nil {
-		return nil, fmt.Errorf("headers: %w", err)
-	}
-	return m.Message()
-}
+func trimmed(name string) string { return strings.TrimSpace(name) }
 
 func object(values map[string]any) (protocol.Object, error) {
 	if len(values) == 0 {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,10 +11,26 @@ import (
 	"github.com/lovage-go/lovage/protocol"
 )
 
+// Promise is what a canvas will give: an *AsyncResult or a *GroupResult.
+type Promise interface {
+	// Get waits for the result and stores it in the value that target points to; of a group, the list of its members'.
+	Get(ctx context.Context, target any) error
+	// Ready tells whether it is there, or will never be.
+	Ready(ctx context.Context) (bool, error)
+	// Revoke tells the workers not to run what has not begun.
+	Revoke(ctx context.Context, options RevokeOptions) error
+	// Forget deletes what is stored.
+	Forget(ctx context.Context) error
+
+	ids() []string
+}
+
 // AsyncResult is where a task's result will be.
 type AsyncResult struct {
 	// ID is the task's id.
-	ID     string
+	ID string
+	// Parent is what comes before the task in the canvas that it was sent with, nil for none.
+	Parent Promise
 	client *Client
 }
 
@@ -84,12 +101,14 @@ func (r *AsyncResult) Get(ctx context.Context, target any) error {
 func (r *AsyncResult) wait(ctx context.Context) (*protocol.Result, error) {
 	for {
 		meta, err := r.listen(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return meta, err
 		}
+		pause := time.NewTimer(200 * time.Millisecond)
 		select {
-		case <-time.After(200 * time.Millisecond):
+		case <-pause.C:
 		case <-ctx.Done():
+			pause.Stop()
 			return nil, err
 		}
 	}
@@ -97,18 +116,73 @@ func (r *AsyncResult) wait(ctx context.Context) (*protocol.Result, error) {
 
 // listen subscribes first and looks then, so that a result that comes in between is not missed.
 func (r *AsyncResult) listen(ctx context.Context) (*protocol.Result, error) {
-	messages, err := r.client.results.Subscribe(ctx, r.key())
+	w, err := r.client.heard.add(ctx, r.key())
 	if err != nil {
 		return nil, err
 	}
-	defer messages.Close()
-	for {
-		meta, err := r.Meta(ctx)
-		if err != nil || protocol.Ready(meta.Status) {
-			return meta, err
-		}
-		if err := messages.Next(ctx); err != nil {
-			return nil, err
+	defer r.client.heard.remove(w)
+	meta, err := r.Meta(ctx)
+	for err == nil && !protocol.Ready(meta.Status) {
+		select {
+		case data := <-w.news:
+			if data == nil {
+				return nil, errInterrupted
+			}
+			meta, err = protocol.DecodeResult(data)
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
+	return meta, err
 }
+
+// State is the task's state now (protocol.Success and so on); PENDING when nothing is stored.
+func (r *AsyncResult) State(ctx context.Context) (string, error) {
+	meta, err := r.Meta(ctx)
+	if err != nil {
+		return "", err
+	}
+	return meta.Status, nil
+}
+
+// Ready tells whether the task has ended.
+func (r *AsyncResult) Ready(ctx context.Context) (bool, error) {
+	state, err := r.State(ctx)
+	return protocol.Ready(state), err
+}
+
+// Children are what the task has sent, as it stored it: nil until it has ended.
+func (r *AsyncResult) Children(ctx context.Context) ([]Promise, error) {
+	meta, err := r.Meta(ctx)
+	if err != nil || meta.Children.IsNull() {
+		return nil, err
+	}
+	elements, err := meta.Children.Elements()
+	if err != nil {
+		return nil, fmt.Errorf("children of %s: %w", r.ID, err)
+	}
+	children := make([]Promise, len(elements))
+	for i, element := range elements {
+		if children[i], err = r.client.fromTuple(element, 100); err != nil {
+			return nil, fmt.Errorf("children of %s: %w", r.ID, err)
+		}
+	}
+	return children, nil
+}
+
+// Forget deletes the results of the task and of those before it.
+func (r *AsyncResult) Forget(ctx context.Context) error {
+	if r.Parent != nil {
+		if err := r.Parent.Forget(ctx); err != nil {
+			return err
+		}
+	}
+	return r.client.results.Delete(ctx, r.key())
+}
+
+// Revoke tells all workers not to run the task.
+func (r *AsyncResult) Revoke(ctx context.Context, options RevokeOptions) error {
+	return r.client.Revoke(ctx, options, r.ID)
+}
+
+func (r *AsyncResult) ids() []string { return []string{r.ID} }

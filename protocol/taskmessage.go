@@ -25,6 +25,8 @@ type TaskMessage struct {
 	IgnoreResult                      *bool
 	ReplacedTaskNesting               int
 	StampedHeaders, Stamps            Raw
+	// KwargsRepr is shown for the keyword arguments; "" is Python's repr of them.
+	KwargsRepr string
 	// Origin is gen<pid>@<host> of the sender.
 	Origin string
 	// Headers are the caller's own, merged in at the same level.
@@ -128,6 +130,13 @@ func (t *TaskMessage) groupIndex() Raw {
 	return Raw(strconv.Itoa(*t.GroupIndex))
 }
 
+func (t *TaskMessage) kwargsRepr() Raw {
+	if t.KwargsRepr != "" {
+		return Quote(t.KwargsRepr)
+	}
+	return Quote(ReprKwargs(t.Kwargs, reprLimit))
+}
+
 func (t *TaskMessage) headers() Object {
 	root := t.RootID
 	if root == "" {
@@ -155,7 +164,7 @@ func (t *TaskMessage) headers() Object {
 		{"root_id", Quote(root)},
 		{"parent_id", textOrNull(t.ParentID)},
 		{"argsrepr", Quote(ReprArgs(t.Args, reprLimit))},
-		{"kwargsrepr", Quote(ReprKwargs(t.Kwargs, reprLimit))},
+		{"kwargsrepr", t.kwargsRepr()},
 		{"origin", textOrNull(t.Origin)},
 		{"ignore_result", ignore},
 		{"replaced_task_nesting", Raw(strconv.Itoa(t.ReplacedTaskNesting))},

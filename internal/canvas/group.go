@@ -77,7 +77,6 @@ func (c *Composer) sendGroup(tasks []*Signature, gid string, args []protocol.Raw
 	o = o.clone()
 	chord, hasChord := o.pop("chord")
 	o.pop("group_index")
-	o.set("add_to_parent", protocol.Raw("false"))
 	size := 0
 	for i, task := range tasks {
 		body, counted := chord, hasChord
@@ -91,11 +90,11 @@ func (c *Composer) sendGroup(tasks []*Signature, gid string, args []protocol.Raw
 		if counted && i == len(tasks)-1 && task.options.text("group_id") == gid {
 			c.Sizes = append(c.Sizes, Size{Group: gid, Size: size})
 		}
-		with := o
+		with := options{{name: "add_to_parent", raw: protocol.Raw("false")}}
 		if counted {
-			with = o.clone()
 			with.put(body)
 		}
+		with = with.over(o)
 		if _, err := c.apply(task, args, with); err != nil {
 			return err
 		}

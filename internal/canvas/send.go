@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lovage-go/lovage/protocol"
@@ -18,12 +19,11 @@ func (c *Composer) apply(s *Signature, args []protocol.Raw, given options) (*Res
 	case kindGroup:
 		return c.applyGroup(s, args, given)
 	case kindChord:
-		return c.applyChord(s, args, given.given())
+		return c.applyChord(s, args, given)
 	case "chunks":
 		return c.applyChunks(s, given)
 	}
-	o := s.options.merge(given.given())
-	return c.send(s.Task, s.withArgs(args), s.Kwargs, o)
+	return c.send(s, s.withArgs(args), s.options.merge(given.given()))
 }
 
 // Apply sends a signature and returns the promise of its result; nil when there is nothing to send.
@@ -50,7 +50,7 @@ func Chunks(s *Signature) (*Signature, error) {
 	var tasks []*Signature
 	for part := range slices.Chunk(items, size) {
 		tasks = append(tasks, &Signature{
-			Task: "celery.starmap", Kind: "xstarmap", Immutable: true,
+			Task: "celery.starmap", Kind: "xstarmap", Immutable: true, inner: s.inner,
 			Kwargs: protocol.Object{{Name: "task", Value: member(s.Kwargs, "task")}, {Name: "it", Value: protocol.Array(part)}},
 		})
 	}
@@ -80,9 +80,13 @@ var notProperties = map[string]bool{
 }
 
 // send composes one task's message (celery/app/base.py, send_task).
-func (c *Composer) send(name string, args []protocol.Raw, kwargs protocol.Object, o options) (*Result, error) {
+func (c *Composer) send(s *Signature, args []protocol.Raw, o options) (*Result, error) {
 	o = o.given()
-	m, err := c.taskMessage(name, args, kwargs, o)
+	name := s.Task
+	m, err := c.taskMessage(name, args, s.Kwargs, o)
+	if err == nil && s.inner != nil {
+		m.KwargsRepr = strings.Replace(protocol.ReprKwargs(s.Kwargs, 0), "'args': "+protocol.Repr(protocol.Array(s.inner.Args), 0), "'args': "+protocol.ReprArgs(s.inner.Args, 0), 1)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("send %s: %w", name, err)
 	}
@@ -141,6 +145,9 @@ func (c *Composer) taskMessage(name string, args []protocol.Raw, kwargs protocol
 	m.ReplacedTaskNesting, _ = integer(o.get("replaced_task_nesting"))
 	m.HardTimeLimit, _ = seconds(o.get("time_limit"))
 	m.SoftTimeLimit, _ = seconds(o.get("soft_time_limit"))
+	if strings.HasPrefix(name, "celery.") { // every Celery has these, and writes their own option
+		m.IgnoreResult = new(bool)
+	}
 	if ignore := string(o.get("ignore_result")); ignore != "" {
 		m.IgnoreResult = new(bool)
 		*m.IgnoreResult = ignore == "true"

@@ -23,6 +23,8 @@ type Signature struct {
 	// header is a chord's header once it is a group; body is what follows it, nil for none.
 	header, body *Signature
 	extra        protocol.Object
+	// inner is the signature of the task that a map, starmap or chunks runs, when it was built here: Python shows its arguments as a tuple then.
+	inner *Signature
 }
 
 // The primitives.
