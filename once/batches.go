@@ -22,7 +22,6 @@ type Batches struct {
 	options  lockutil.TxOptions
 	progress protocol.Raw
 	rows     int64
-	after    []func()
 }
 
 // Resume stores the progress of the last committed batch in the value that p points to; a first run leaves it as it is.

@@ -136,6 +136,9 @@ func (r *runner[In, Out]) guarded(ctx context.Context, in In) (protocol.Raw, err
 		return nil, err
 	}
 	key := r.key(a.dimensions, in, input)
+	if replay := a.headers.Text("lovage_replay_key"); replay != "" { // lovage ledger replay --new-key
+		key += "|replay=" + replay
+	}
 	a.row.EffectKey = key
 	e := &effect{kit: r.kit, task: r.task.Name, key: key, input: input, taskID: a.row.TaskID}
 	if r.kit.config.Locks == nil {

@@ -35,6 +35,6 @@ func root() *cobra.Command {
 	flags.StringVarP(&to.broker, "broker", "b", "", "broker URL (default $CELERY_BROKER_URL, then redis://localhost:6379/0)")
 	flags.StringVar(&to.results, "result-backend", "", "result backend URL (default $CELERY_RESULT_BACKEND, then the broker)")
 	flags.StringVar(&to.prefix, "key-prefix", "", "global_keyprefix of the broker's transport options")
-	cmd.AddCommand(devCommand(), sendCommand(&to), deadLetterCommand(&to), migrateCommand(), locksCommand(&to))
+	cmd.AddCommand(devCommand(), sendCommand(&to), deadLetterCommand(&to), migrateCommand(), locksCommand(&to), ledgerCommand(&to), runsCommand(), tasksCommand(&to))
 	return cmd
 }

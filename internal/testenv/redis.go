@@ -124,8 +124,10 @@ func (s *RedisServer) Strings(command string, args ...any) []string {
 // Restart kills the server (SIGTERM, so that an append-only file is whole) and starts it again on the same port and folder.
 func (s *RedisServer) Restart() {
 	s.tb.Helper()
-	s.Signal(syscall.SIGTERM)
-	_ = s.Wait(10 * time.Second)
+	if !s.Exited() { // it may have been killed
+		s.Signal(syscall.SIGTERM)
+		_ = s.Wait(10 * time.Second)
+	}
 	for attempt := 1; ; attempt++ {
 		if err := s.start(); err == nil {
 			return
