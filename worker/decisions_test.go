@@ -53,6 +53,22 @@ func TestTarget(t *testing.T) {
 	}
 }
 
+func TestAClaimIsBoundedByCountAndBytes(t *testing.T) {
+	for name, row := range map[string]struct{ want, average, claim int }{
+		"few are wanted":                {3, 1000, 3},
+		"nothing is known of the size":  {2000, 0, claimMost},
+		"small messages":                {2000, 1000, claimMost},
+		"large messages":                {2000, claimBytes / 10, 10},
+		"one is always taken":           {2000, 10 * claimBytes, 1},
+		"few large messages are wanted": {2, claimBytes / 10, 2},
+		"nothing is wanted":             {0, 1000, 0},
+	} {
+		if got := atOnce(row.want, row.average); got != row.claim {
+			t.Errorf("%s: %d at once, not %d", name, got, row.claim)
+		}
+	}
+}
+
 func TestDeliveriesCountWhatWasStartedAndTheFirstTime(t *testing.T) {
 	message := []byte(`{"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json", "headers": {"task": "t", "id": "i", "big": 123456789012345678901234567890}, "properties": {"delivery_info": {"exchange": "", "routing_key": "q"}, "body_encoding": "base64"}}`)
 	for i, step := range []struct {

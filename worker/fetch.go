@@ -24,6 +24,7 @@ type fetcher struct {
 	// unsure is set when the answer of a claim was lost: until that time the session looks for claims that it does not know.
 	unsure   time.Time
 	looked   time.Time
+	average  int // size of recent messages
 	waiters  map[waitKey]*transport.Waiter
 	lastPoll time.Time
 }
@@ -70,6 +71,7 @@ func (f *fetcher) round(ctx context.Context) error {
 		}
 		return nil
 	}
+	want, budget = atOnce(want, f.average), min(budget, 2*claimBytes)
 	taken, err := f.takeDue(ctx, want, budget)
 	if err != nil || taken >= want {
 		return err
@@ -84,6 +86,17 @@ func (f *fetcher) round(ctx context.Context) error {
 		return f.idle(ctx)
 	}
 	return nil
+}
+
+// Bounds of one claim. Larger ones cost Redis more time per message: what it copies does not stay in the processor's cache, and nothing is settled or run meanwhile.
+const (
+	claimMost  = 250
+	claimBytes = 2 << 20
+)
+
+// atOnce is how many of the wanted messages to claim in one step, when they have the given size on average.
+func atOnce(want, average int) int {
+	return min(want, claimMost, max(1, claimBytes/max(1, average)))
 }
 
 // rotated starts with another queue each time (kombu's round robin).
@@ -129,6 +142,7 @@ func (f *fetcher) deliver(claims []transport.Claim) {
 	for i, claim := range claims {
 		batch[i] = job{claim: claim, since: now}
 		jobs[i] = &batch[i]
+		f.average += (claim.Size - f.average) / 16
 	}
 	f.held.add(jobs)
 	f.flow.claimed(len(jobs))

@@ -28,9 +28,9 @@ func (f *fetcher) idle(ctx context.Context) error {
 	outstanding := 0
 	begin := func(key waitKey) {
 		outstanding++
-		waiter, most := f.waiter(key), max(1, f.flow.want()/len(f.config.Queues))
+		waiter, most := f.waiter(key), max(1, atOnce(f.flow.want(), f.average)/len(f.config.Queues))
 		waiting.Go(func() {
-			claims, err := waiter.Wait(ctx, waitTimeout(f.config.Lease), most, max(1, f.config.PrefetchBytes-f.held.bytes()))
+			claims, err := waiter.Wait(ctx, waitTimeout(f.config.Lease), most, max(1, min(2*claimBytes, f.config.PrefetchBytes-f.held.bytes())))
 			results <- waited{key, claims, err}
 		})
 	}

@@ -35,7 +35,7 @@ func (s *Session) ClaimInboxes(ctx context.Context, queues []string, most int, b
 }
 
 func (s *Session) claim(ctx context.Context, sources []source, width, most int, bytes int64) ([]Claim, error) {
-	first, args := s.claimArgs(sources, width, most, bytes)
+	first, args := s.claimArgs(sources, width, most, bytes, false)
 	reply, err := redis.Values(s.broker.eval(ctx, s.broker.scripts.claim, args...))
 	if err != nil {
 		return nil, fmt.Errorf("claim for %s: %w", s.id, leaseLost(err))
@@ -43,15 +43,16 @@ func (s *Session) claim(ctx context.Context, sources []source, width, most int, 
 	return parseClaims(reply, first, sources)
 }
 
-// claimArgs sets aside most sequence numbers for one run of the claim script and makes its arguments.
-func (s *Session) claimArgs(sources []source, width, most int, bytes int64) (first uint64, args redis.Args) {
+// claimArgs sets aside most sequence numbers for one run of the claim script and makes its arguments. afterWait: the first source is an inbox, and an empty one means that
+// there was nothing to wait for.
+func (s *Session) claimArgs(sources []source, width, most int, bytes int64, afterWait bool) (first uint64, args redis.Args) {
 	l := s.broker.layout
 	first = s.next.Add(uint64(most)) - uint64(most)
 	args = redis.Args{4 + len(sources), l.workers(), l.unacked(), l.unackedIndex(), l.claims(s.id)}
 	for _, src := range sources {
 		args = append(args, src.key)
 	}
-	args = append(args, s.id, first, most, bytes, s.broker.options.LargeMessage, width)
+	args = append(args, s.id, first, most, bytes, s.broker.options.LargeMessage, width, afterWait)
 	for _, src := range sources {
 		args = append(args, tail(src.queue))
 	}

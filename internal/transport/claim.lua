@@ -11,21 +11,22 @@
 --      4 most bytes (at least one message is taken)
 --      5 size above which only the size and the tail of a message are returned
 --      6 how many lists make one step (they share what there is evenly)
---      7.. one tail per source: ,"","<queue>"] as JSON, which makes kombu's value of the message
+--      7 1: the first list is an inbox, and when it is empty there is nothing more to look for; 0 otherwise
+--      8.. one tail per source: ,"","<queue>"] as JSON, which makes kombu's value of the message
 --
 -- Returns a flat list of groups: index of the source (from 1), count, then the messages; a message above the size as {size, tail}.
 -- Sequence numbers follow the order of the reply. Error LEASELOST when the worker is not registered: nothing was moved.
 -- When Redis is full the first pop is still allowed, and after it the writes are: a claim never stops half way.
 local first, most, budget, large, width = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local taken, bytes, now = 0, 0, nil
-local reply = {}
+local reply, empty = {}, {}
 
 local function record(source, messages)
   if not now then
     local t = redis.call('TIME')
     now = string.format('%.6f', t[1] + t[2] / 1000000)
   end
-  local tail, fields, index, seqs = ARGV[6 + source], {}, {}, {}
+  local tail, fields, index, seqs = ARGV[7 + source], {}, {}, {}
   reply[#reply + 1] = source
   reply[#reply + 1] = #messages
   for i, message in ipairs(messages) do
@@ -55,7 +56,10 @@ local function take(source, want)
     end
     count = math.min(want, count, 1000)
     local popped = redis.call('RPOP', key, count)
-    if not popped or #popped == 0 then return end
+    if not popped or #popped == 0 then
+      empty[source] = true
+      return
+    end
     local keep = {}
     for i, message in ipairs(popped) do
       if bytes >= budget then
@@ -67,7 +71,10 @@ local function take(source, want)
     end
     record(source, keep)
     want = want - #keep
-    if #popped < count then return end
+    if #popped < count then
+      empty[source] = true
+      return
+    end
   end
 end
 
@@ -81,8 +88,8 @@ for low = 1, sources, width do
     take(source, math.ceil((most - taken) / (high - source + 1)))
   end
   for source = low, high do -- what the others left
-    take(source, most - taken)
+    if not empty[source] then take(source, most - taken) end
   end
-  if taken >= most or bytes >= budget then break end
+  if taken >= most or bytes >= budget or (ARGV[7] == '1' and taken == 0) then break end
 end
 return reply

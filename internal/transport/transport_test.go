@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
 	"go.uber.org/goleak"
 
 	"github.com/lovage-go/lovage/internal/testenv"
@@ -207,6 +208,34 @@ func TestAWaitTakesTheMessageAndIsInterruptible(t *testing.T) {
 	go wait()
 	if claims := <-got; len(claims) != 1 {
 		t.Errorf("without the script in the cache the wait gave %+v", claims)
+	}
+}
+
+func TestAWaitThatBringsNothingLooksAtNothingElse(t *testing.T) {
+	server := testenv.Redis(t)
+	_, s := open(t, server, Options{}, "w")
+	w := s.NewWaiter("q", 0)
+	defer w.Close()
+	wait := func() []Claim {
+		claims, err := w.Wait(t.Context(), 20*time.Millisecond, 10, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return claims
+	}
+	wait() // loads the script
+	server.Do("CONFIG", "RESETSTAT")
+	if claims := wait(); len(claims) != 0 {
+		t.Fatalf("claimed %v from an empty queue", claims)
+	}
+	stats, err := redis.String(server.Do("INFO", "commandstats"), nil)
+	if err != nil || !strings.Contains(stats, "cmdstat_rpop:calls=1,") {
+		t.Errorf("%v: it looked at more than its inbox:\n%s", err, stats)
+	}
+	server.Do("LPUSH", "q\x06\x163", "urgent")
+	server.Do("LPUSH", "q", "plain")
+	if claims := wait(); len(claims) != 2 {
+		t.Errorf("with a message there it claimed %v, not the other priority's as well", claims)
 	}
 }
 

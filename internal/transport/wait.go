@@ -58,7 +58,7 @@ func (w *Waiter) exchange(ctx context.Context, timeout time.Duration, most int, 
 	for _, step := range l.PrioritySteps {
 		sources = append(sources, source{l.queueStep(w.queue, step), w.queue})
 	}
-	first, args := s.claimArgs(sources, 1, max(1, most), bytes)
+	first, args := s.claimArgs(sources, 1, max(1, most), bytes, true)
 	script := s.broker.scripts.claim
 	if err := errors.Join(
 		w.conn.Send("BLMOVE", list, inbox, "RIGHT", "LEFT", waitSeconds(timeout)),
