@@ -32,7 +32,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	@setup/fuzz.sh $(or $(FUZZTIME),30s)
 
 bench: setup ## Lovage beside its peers: tables in artifacts/; ONLY=noop,latency,... ROUNDS=3 FULL=1
-	cd bench/peers && ROUNDS=$(ROUNDS) FULL=$(FULL) go test -run '^$$' -bench '^BenchmarkSideBySide$$$(if $(ONLY),/^($(subst $(comma),|,$(ONLY)))$$)' -benchtime 1x -timeout 90m .
+	cd bench/peers && GOFLAGS=-mod=mod ROUNDS=$(ROUNDS) FULL=$(FULL) go test -run '^$$' -bench '^BenchmarkSideBySide$$$(if $(ONLY),/^($(subst $(comma),|,$(ONLY)))$$)' -benchtime 1x -timeout 90m .
 
 lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...

@@ -13,7 +13,7 @@ func BenchmarkSideBySide(b *testing.B) {
 		name string
 		run  func(*testing.B, *site)
 	}{
-		{"noop", noop}, {"latency", latency},
+		{"noop", noop}, {"latency", latency}, {"idle", idle}, {"fleet", fleet}, {"kill", kill}, {"heavy", heavy}, {"scaling", scaling},
 	} {
 		b.Run(part.name, func(b *testing.B) {
 			b.ReportMetric(0, "ns/op") // the tables have the figures

@@ -132,8 +132,10 @@ func (r *report) write(b *testing.B) {
 	if err := os.WriteFile(filepath.Join(r.folder, "bench.md"), out.Bytes(), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	if err := picture(filepath.Join(r.folder, "bench.png"), panels(r.tables)); err != nil {
-		b.Fatal(err)
+	if bars := panels(r.tables); len(bars) > 0 {
+		if err := picture(filepath.Join(r.folder, "bench.png"), bars); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -65,18 +65,27 @@ type stage struct {
 	*site
 	peer peer
 	options
-	redis   *testenv.RedisServer
-	conn    redis.Conn
-	dsn     string // of PostgreSQL
-	record  *record.Record
-	path    string
-	workers []*testenv.Process
+	redis    *testenv.RedisServer
+	conn     redis.Conn
+	postgres *testenv.PostgresServer
+	dsn      string // of PostgreSQL
+	record   *record.Record
+	path     string
+	workers  []*testenv.Process
 }
 
 // on sets up a run, and takes it down after use.
 func (s *site) on(b *testing.B, p peer, o options, use func(*stage)) {
 	b.Helper()
-	st := &stage{b: b, site: s, peer: p, options: o, path: filepath.Join(b.TempDir(), "record")}
+	st, done := s.open(b, p, o)
+	defer done()
+	use(st)
+}
+
+// open sets up a run; done takes it down.
+func (s *site) open(b *testing.B, p peer, o options) (st *stage, done func()) {
+	b.Helper()
+	st = &stage{b: b, site: s, peer: p, options: o, path: filepath.Join(b.TempDir(), "record")}
 	if st.concurrency == 0 {
 		st.concurrency = p.concurrency
 	}
@@ -84,28 +93,33 @@ func (s *site) on(b *testing.B, p peer, o options, use func(*stage)) {
 	if st.record, err = record.Create(st.path, o.tasks); err != nil {
 		b.Fatal(err)
 	}
-	defer st.record.Close()
 	if p.postgres {
-		server := testenv.Postgres(b)
-		defer server.Stop()
-		st.dsn = server.Database(b)
+		st.postgres = testenv.Postgres(b)
+		st.dsn = st.postgres.Database(b)
 	} else {
 		st.redis = testenv.Redis(b)
-		defer st.redis.Kill()
 		if st.conn, err = redis.Dial("unix", st.redis.Socket()); err != nil {
 			b.Fatal(err)
 		}
-		defer st.conn.Close()
 	}
 	if p.prepare != nil {
 		p.prepare(st)
 	}
-	defer func() {
-		for _, w := range st.workers {
-			w.Kill()
-		}
-	}()
-	use(st)
+	return st, st.close
+}
+
+func (s *stage) close() {
+	for _, w := range s.workers {
+		w.Kill()
+	}
+	if s.postgres != nil {
+		s.postgres.Stop()
+	} else {
+		_ = s.conn.Close()
+		s.redis.Kill()
+	}
+	_ = s.record.Close()
+	_ = os.Remove(s.path)
 }
 
 // start starts one more worker.

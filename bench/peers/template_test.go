@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/google/uuid"
 
 	"github.com/lovage-go/lovage/internal/testenv"
 )
@@ -50,7 +49,7 @@ func (s *site) capture(b *testing.B, shape shape) *template {
 		b.Fatal(err)
 	}
 	s.python.Run(s.testdata, []string{"BROKER=" + server.URL(), "QUICKSTART=" + s.quickstart, "RECORD=" + os.DevNull}, string(ask), "capture.py")
-	message, err := redis.Bytes(server.Do("LPOP", "sample"), nil)
+	message, err := redis.Bytes(server.Do("LPOP", queue), nil)
 	if err != nil {
 		b.Fatalf("capture a message: %v", err)
 	}
@@ -97,7 +96,7 @@ func (t *template) message(i int) []byte {
 	number := fmt.Appendf(nil, "%10d", i)
 	at := bytes.Index(t.body, []byte(fmt.Sprint(sampleNumber)))
 	body := append(append(append(make([]byte, 0, len(t.body)), t.body[:at]...), number...), t.body[at+len(number):]...)
-	id := uuid.NewString()
+	id := taskID(i)
 	message := make([]byte, 0, 1200+2*len(body))
 	for n, piece := range t.pieces {
 		message = append(message, piece...)
@@ -115,3 +114,6 @@ func (t *template) message(i int) []byte {
 	}
 	return message
 }
+
+// taskID is the id of task i.
+func taskID(i int) string { return fmt.Sprintf("%s%012x", sampleID[:24], i+1) }

@@ -20,11 +20,13 @@ type Worker struct {
 	Results bool
 	// Pause is how long the task "slow" takes.
 	Pause time.Duration
+	// Profile is where a CPU profile is to be written; empty: nowhere.
+	Profile string
 }
 
-// FromEnvironment reads the variables that the benchmark sets: BROKER, ADDRESS, QUEUE, RECORD, CONCURRENCY, RESULTS, PAUSE.
+// FromEnvironment reads the variables that the benchmark sets: BROKER, ADDRESS, QUEUE, RECORD, CONCURRENCY, RESULTS, PAUSE, PROFILE.
 func FromEnvironment() (Worker, error) {
-	w := Worker{Broker: os.Getenv("BROKER"), Address: os.Getenv("ADDRESS"), Queue: os.Getenv("QUEUE"), Results: os.Getenv("RESULTS") == "1"}
+	w := Worker{Broker: os.Getenv("BROKER"), Address: os.Getenv("ADDRESS"), Queue: os.Getenv("QUEUE"), Results: os.Getenv("RESULTS") == "1", Profile: os.Getenv("PROFILE")}
 	var err error
 	if w.Record, err = Open(os.Getenv("RECORD")); err != nil {
 		return w, err

@@ -8,4 +8,7 @@ from app import app
 ask = json.load(sys.stdin)
 args = [ask["number"]] + (["x" * ask["fill"]] if ask["fill"] else [])
 eta = datetime.now(timezone.utc) + timedelta(days=1) if ask["parked"] else None
-app.send_task(ask["task"], args, task_id=ask["id"], queue="sample", ignore_result=ask["ignored"], eta=eta)
+kwargs = None
+if ask["task"].startswith("risk."):
+    args, kwargs = None, {"region": "north-sea", "seed": ask["number"], "size": 64, "runs": 200}
+app.send_task(ask["task"], args, kwargs, task_id=ask["id"], queue="bench", ignore_result=ask["ignored"], eta=eta)

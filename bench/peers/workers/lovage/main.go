@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"log"
+	"os"
+	"runtime/pprof"
 
 	"go.uber.org/zap"
 
@@ -50,5 +52,17 @@ func run() error {
 	}); err != nil {
 		return err
 	}
+	if env.Profile == "" {
+		return w.Main(context.Background())
+	}
+	file, err := os.Create(env.Profile)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
 	return w.Main(context.Background())
 }
