@@ -13,11 +13,11 @@ setup: ## install what is missing (Redis, PostgreSQL, Python environments); root
 build: ## the lovage command, into bin/
 	go build -o bin/ ./cmd/...
 
-demo: setup build ## FastAPI enqueues, Go works, the result comes back; KEEP=1 leaves it running
-	@go build -o bin/ ./examples/quickstart/worker ./examples/quickstart/demo && KEEP=$(KEEP) exec bin/demo
+demo: setup build ## FastAPI, the four insurance tasks, one request's whole trail; KEEP=1 leaves it running, EXAMPLE=quickstart is smaller
+	@go build -o bin/quickstart-worker ./examples/quickstart/worker && go build -o bin/insurance-worker ./examples/insurance/worker && go build -o bin/ ./examples/demo && KEEP=$(KEEP) exec bin/demo $(EXAMPLE)
 
 stop: ## stop what make demo KEEP=1 has left running
-	@go run ./examples/quickstart/demo stop
+	@go run ./examples/demo stop
 
 dev: build ## an embedded broker and a worker with example tasks; nothing else needed
 	bin/lovage dev

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lovage-go/lovage/lockutil"
 	"github.com/lovage-go/lovage/protocol"
+	"github.com/lovage-go/lovage/tasks"
 )
 
 // ErrOvertaken says that another run of the same effect has gone on from where this one was: two ran at once, and only one of them writes.
@@ -105,3 +106,6 @@ func (r *runner[In, Out]) batches(ctx context.Context, a *attempt, e *effect, in
 	r.kit.at("after commit")
 	return result, nil
 }
+
+// Dimensions are the message's.
+func (b *Batches) Dimensions() tasks.Dimensions { return b.attempt.dimensions }

@@ -139,7 +139,9 @@ func showTree(out io.Writer, rows []ledger.Row) error {
 		}
 		pad := strings.Repeat("  ", depth[r.TaskID])
 		fmt.Fprintf(out, "%s%s  %s  %s  try %d.%d on %s\n", pad, clock(r.StartedAt), r.Task, r.TaskID, r.Retries, r.Delivery, r.Worker)
-		line := func(name, format string, args ...any) { fmt.Fprintf(out, "%s    %-12s %s\n", pad, name, fmt.Sprintf(format, args...)) }
+		line := func(name, format string, args ...any) {
+			fmt.Fprintf(out, "%s    %-12s %s\n", pad, name, fmt.Sprintf(format, args...))
+		}
 		state := r.State
 		if r.Reused {
 			state += ": the key had its effect before, the first result was returned"

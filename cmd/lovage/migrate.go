@@ -86,7 +86,9 @@ func migrateCommand() *cobra.Command {
 				return printMigrations(ctx, s, out)
 			})},
 		&cobra.Command{Use: "status", Short: "List the steps", Args: cobra.NoArgs,
-			RunE: db.withStore(func(ctx context.Context, s *store.Store, out io.Writer, _ []string) error { return printMigrations(ctx, s, out) })},
+			RunE: db.withStore(func(ctx context.Context, s *store.Store, out io.Writer, _ []string) error {
+				return printMigrations(ctx, s, out)
+			})},
 	)
 	return cmd
 }

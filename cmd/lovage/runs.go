@@ -17,10 +17,14 @@ func runsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "runs", Short: "Prediction runs: list, show, diff, activate, rollback"}
 	db.register(cmd)
 	list := &cobra.Command{Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
-		RunE: db.withStore(func(ctx context.Context, s *store.Store, out io.Writer, _ []string) error { return listRuns(ctx, s, out, scope) })}
+		RunE: db.withStore(func(ctx context.Context, s *store.Store, out io.Writer, _ []string) error {
+			return listRuns(ctx, s, out, scope)
+		})}
 	list.Flags().StringVar(&scope, "scope", "", "only this scope")
 	show := &cobra.Command{Use: "show SCOPE", Short: "The active run of a scope and every switch of it", Args: cobra.ExactArgs(1),
-		RunE: db.withStore(func(ctx context.Context, s *store.Store, out io.Writer, args []string) error { return showScope(ctx, s, out, args[0]) })}
+		RunE: db.withStore(func(ctx context.Context, s *store.Store, out io.Writer, args []string) error {
+			return showScope(ctx, s, out, args[0])
+		})}
 	var table string
 	diff := &cobra.Command{Use: "diff RUN RUN", Short: "What two runs wrote into a table: rows in one, in both, and changed", Args: cobra.ExactArgs(2),
 		RunE: db.withStore(func(ctx context.Context, s *store.Store, out io.Writer, args []string) error {

@@ -1,5 +1,3 @@
-// Command demo shows the quickstart from one end to the other: it starts Redis, PostgreSQL, the FastAPI application and the Go worker on free ports, posts a
-// request, follows it, and stops everything. With KEEP=1 it leaves everything running.
 package main
 
 import (
@@ -12,35 +10,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	folder, err := filepath.Abs(filepath.Join(".run", "demo"))
-	if err == nil && len(os.Args) == 2 && os.Args[1] == "stop" {
-		err = stopKept(folder)
-	} else if err == nil {
-		err = run(ctx, folder, os.Getenv("KEEP") == "1")
-	}
-	switch {
-	case ctx.Err() != nil:
-		say("\ndemo: interrupted; everything is stopped")
-		os.Exit(130)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
-	}
-}
-
-func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
-
-func run(ctx context.Context, folder string, keep bool) (err error) {
+// quickstart is the smallest example.
+func quickstart(ctx context.Context, folder string, keep bool) (err error) {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
@@ -79,7 +55,7 @@ func run(ctx context.Context, folder string, keep bool) (err error) {
 		return err
 	}
 	say("3. FastAPI     %s   (Python, Celery 5.7.0, nothing of Lovage in it)", web)
-	worker := exec.Command(filepath.Join(root, "bin", "worker"))
+	worker := exec.Command(filepath.Join(root, "bin", "quickstart-worker"))
 	worker.Env = append(os.Environ(), env...)
 	if err := s.start("worker", worker); err != nil {
 		return err
@@ -101,7 +77,7 @@ func run(ctx context.Context, folder string, keep bool) (err error) {
 		return nil
 	}
 	s.stop()
-	say("\nDone. Everything is stopped. `make demo KEEP=1` leaves it running to look around.")
+	say("\nDone. Everything is stopped. `make demo EXAMPLE=quickstart KEEP=1` leaves it running to look around.")
 	return nil
 }
 
