@@ -128,7 +128,7 @@ func (g *GroupResult) CompletedCount(ctx context.Context) (int, error) {
 
 // Save stores the group's members under its id (GroupResult.save), so that Restore, and GroupResult.restore in Python, find them.
 func (g *GroupResult) Save(ctx context.Context) error {
-	document := protocol.Object{{Name: "result", Value: tuple(g)}}
+	document := protocol.Object{{Name: "result", Value: g.Tuple()}}
 	return g.client.results.Set(ctx, g.client.chordKeys(g.ID).Base, document.Raw(), g.client.config.ResultExpires)
 }
 
@@ -150,6 +150,12 @@ func tuple(p Promise) protocol.Raw {
 	}
 	return protocol.Array([]protocol.Raw{protocol.Array([]protocol.Raw{protocol.Quote(id), tuple(parent)}), members})
 }
+
+// Tuple writes the promise as Celery's as_tuple does, for result_from_tuple in Python.
+func (g *GroupResult) Tuple() protocol.Raw { return tuple(g) }
+
+// Tuple writes the promise as Celery's as_tuple does, for result_from_tuple in Python.
+func (r *AsyncResult) Tuple() protocol.Raw { return tuple(r) }
 
 // ErrUnknownGroup says that no group is saved under an id.
 var ErrUnknownGroup = errors.New("no group is saved under this id")

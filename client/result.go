@@ -21,6 +21,8 @@ type Promise interface {
 	Revoke(ctx context.Context, options RevokeOptions) error
 	// Forget deletes what is stored.
 	Forget(ctx context.Context) error
+	// Tuple writes the promise as Celery's as_tuple does.
+	Tuple() protocol.Raw
 
 	ids() []string
 }

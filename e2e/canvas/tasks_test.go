@@ -91,6 +91,22 @@ func (c call) fixed(defaults ...string) protocol.Raw {
 	return protocol.Array(args)
 }
 
+// flat makes one number of a value.
+func flat(value protocol.Raw) int {
+	if n, err := strconv.Atoi(string(value)); err == nil {
+		return n
+	}
+	elements, err := value.Elements()
+	if err != nil {
+		return 1
+	}
+	sum := 0
+	for _, element := range elements {
+		sum += flat(element)
+	}
+	return sum
+}
+
 func register(w *worker.Worker, pool *redis.Pool) error {
 	l := logged{pool}
 	for name, run := range map[string]func(context.Context, call) (any, error){
@@ -132,6 +148,18 @@ func register(w *worker.Worker, pool *redis.Pool) error {
 				return nil, tasks.RetryIn(0, tasks.Raise("KeyError", "again"))
 			}
 			return c.args[0], nil
+		},
+		"c.mix": func(ctx context.Context, c call) (any, error) {
+			return flat(protocol.Array(c.args)) + 1, l.note(ctx, c, c.fixed())
+		},
+		"c.again": func(ctx context.Context, c call) (any, error) {
+			if err := l.note(ctx, c, c.fixed()); err != nil {
+				return nil, err
+			}
+			if r, _ := tasks.FromContext(ctx); r.Retries < 1 {
+				return nil, tasks.RetryIn(0, tasks.Raise("KeyError", "again"))
+			}
+			return flat(protocol.Array(c.args)) + 1, nil
 		},
 		"c.errback": func(ctx context.Context, c call) (any, error) { return c.args[0], l.note(ctx, c, c.fixed()) },
 		"c.replace": func(ctx context.Context, c call) (any, error) {

@@ -48,6 +48,9 @@ func NewSpread(name, kind string, task *Signature, items protocol.Raw, n int) *S
 
 // NewChain chains signatures as Celery's chain(a, b, c) does: what it gives may be a chord, or the one signature itself.
 func NewChain(tasks []*Signature) *Signature {
+	if len(tasks) == 1 { // stays a chain, as in Python
+		return newChain(slices.Clone(tasks))
+	}
 	whole := newChain(nil)
 	for _, task := range tasks {
 		if n := len(whole.tasks); whole.Kind == kindChain && plain(task) && (n == 0 || plain(whole.tasks[n-1])) {
@@ -66,11 +69,8 @@ func plain(s *Signature) bool {
 // NewGroup makes a group.
 func NewGroup(tasks []*Signature) *Signature { return newGroup(slices.Clone(tasks)) }
 
-// NewChord makes a chord; a header that is one group or chain gives its tasks.
+// NewChord makes a chord of a list of signatures. A group among them is flattened, its tasks in reverse, as Celery does with chord([group(...)], ...).
 func NewChord(header []*Signature, body *Signature) *Signature {
-	if len(header) == 1 && (header[0].Kind == kindGroup) {
-		return newChord(header[0], body)
-	}
 	return newChord(newGroup(slices.Clone(header)), body)
 }
 

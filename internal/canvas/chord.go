@@ -72,7 +72,11 @@ func (c *Composer) runChord(header, body *Signature, args []protocol.Raw, bodyID
 	if err != nil {
 		return nil, err
 	}
-	body.options = body.options.over(withoutParent(o))
+	over := withoutParent(o)
+	if body.options.has("group_id") && body.inChord() { // Celery overwrites it: a chord in a group that ends a chain in a chord's header then hangs
+		over.pop("group_id")
+	}
+	body.options = body.options.over(over)
 	if body.Kind == kindChain {
 		unrollChords(body)
 	}

@@ -20,8 +20,9 @@ func (c *Composer) Failed(t *protocol.Task, exception protocol.Exception, traceb
 
 // failChain lets the steps behind a failed task fail, so that nobody waits for them: above all the last one, which is the chain's result and may be a chord's member.
 func (c *Composer) failChain(chain []protocol.Raw, exception protocol.Exception, traceback string, store bool) error {
-	for pending := slices.Clone(chain); len(pending) > 0; pending = pending[1:] {
-		s, err := Decode(pending[0])
+	pending, ends := slices.Clone(chain), 0 // the chain is in reverse: its first element is its end
+	for i := 0; i < len(pending); i++ {
+		s, err := Decode(pending[i])
 		if err != nil {
 			return fmt.Errorf("chained task: %w", err)
 		}
@@ -31,17 +32,60 @@ func (c *Composer) failChain(chain []protocol.Raw, exception protocol.Exception,
 				ID: id, GroupID: group, ParentID: s.options.text("parent_id"), Task: s.Task, Args: s.Args, Kwargs: s.Kwargs, Exception: exception, Traceback: traceback,
 			})
 		}
-		c.failPart(s, exception)
+		if s.inChord() {
+			c.failPart(s, exception)
+		}
+		if store && s.Kind == kindGroup && i == ends { // the canvas ends in it; Celery stores the failure for the group alone, which nobody waits for
+			c.failResults(s, exception, traceback)
+		}
 		if s.Kind == kindChord && s.body != nil {
+			if i == ends {
+				ends = len(pending)
+			}
 			pending = append(pending, s.body.Raw())
 		}
 	}
 	return nil
 }
 
+// failResults fails what a signature that will never run was to end in.
+func (c *Composer) failResults(s *Signature, exception protocol.Exception, traceback string) {
+	switch {
+	case s == nil:
+	case s.Kind == kindChord:
+		c.failResults(s.body, exception, traceback)
+	case s.Kind == kindGroup:
+		for _, task := range s.tasks {
+			c.failResults(task, exception, traceback)
+		}
+	case s.Kind == kindChain && len(s.tasks) > 0:
+		c.failResults(s.tasks[len(s.tasks)-1], exception, traceback)
+	case s.id() != "" && !slices.ContainsFunc(c.Failures, func(f Failure) bool { return f.ID == s.id() }):
+		c.Failures = append(c.Failures, Failure{ID: s.id(), GroupID: s.options.text("group_id"), Exception: exception, Traceback: traceback})
+	}
+}
+
+func (s *Signature) inChord() bool {
+	at := s.options.find("chord")
+	return at >= 0 && !s.options[at].none()
+}
+
 // failPart counts a signature that will never run for the chord that it is a member of. Celery does so for chained steps alone: there an outer chord waits for ever when the body of an inner
 // one cannot run.
 func (c *Composer) failPart(s *Signature, exception protocol.Exception) {
+	switch { // a chord counts what ends the signature
+	case s.Kind == kindChain && len(s.tasks) > 0 && !s.inChord():
+		c.failPart(s.tasks[len(s.tasks)-1], exception)
+		return
+	case s.Kind == kindChord && s.body != nil && !s.inChord():
+		c.failPart(s.body, exception)
+		return
+	case s.Kind == kindGroup:
+		for _, task := range s.tasks {
+			c.failPart(task, exception)
+		}
+		return
+	}
 	id, group, at := s.id(), s.options.text("group_id"), s.options.find("chord")
 	if id == "" || group == "" || at < 0 || s.options[at].none() {
 		return
@@ -93,6 +137,9 @@ func (c *Composer) ChordFailed(body *Signature, cause, exception protocol.Except
 		return err
 	}
 	c.Failures = append(c.Failures, Failure{ID: id, Exception: exception, Traceback: traceback, Children: slices.Clone(c.Children)})
+	if len(chain) == 0 { // the canvas ends in what the body ends in; Celery leaves that pending
+		c.failResults(body, exception, traceback)
+	}
 	c.failPart(body, exception)
 	return c.failChain(chain, exception, "", true)
 }

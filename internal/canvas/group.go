@@ -87,7 +87,7 @@ func (c *Composer) sendGroup(tasks []*Signature, gid string, args []protocol.Raw
 		}
 		size += descend(task)
 		// Members that belong to another group already, an outer chord's, are counted there.
-		if counted && i == len(tasks)-1 && task.options.text("group_id") == gid {
+		if counted && i == len(tasks)-1 && countsFor(task, gid) {
 			c.Sizes = append(c.Sizes, Size{Group: gid, Size: size})
 		}
 		with := options{{name: "add_to_parent", raw: protocol.Raw("false")}}
@@ -100,6 +100,18 @@ func (c *Composer) sendGroup(tasks []*Signature, gid string, args []protocol.Raw
 		}
 	}
 	return nil
+}
+
+// countsFor tells whether the end of a member is counted for its own group.
+func countsFor(s *Signature, gid string) bool {
+	switch {
+	case s.Kind == kindChain && len(s.tasks) > 0:
+		return countsFor(s.tasks[len(s.tasks)-1], gid)
+	case s.Kind == kindChord && s.body != nil:
+		return countsFor(s.body, gid)
+	}
+	group := s.options.text("group_id")
+	return group == "" || group == gid
 }
 
 // popFlag takes a boolean option.

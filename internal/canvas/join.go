@@ -100,7 +100,8 @@ func (j Joined) failure(e end) (cause protocol.Exception, failure *protocol.Exce
 		cause = protocol.Exception{Type: "Exception", Module: "builtins", Args: []protocol.Raw{e.result}}
 	}
 	if len(j.Group) > 0 {
-		return cause, chordError("Join error: " + cause.Repr())
+		failure = chordError("Join error: " + cause.Repr())
+		return *failure, failure
 	}
 	return cause, chordError(fmt.Sprintf("Dependency %s raised %s", e.id, cause.Repr()))
 }

@@ -288,7 +288,7 @@ func (s *Signature) link(callback protocol.Raw) error {
 	return nil
 }
 
-// linkError adds an errback: to each member of a group, and to a chord's body and the chords in its header.
+// linkError adds an errback: to each member of a group, and to a chord's body and, before it is frozen, the chords in its header.
 func (s *Signature) linkError(errback protocol.Raw) {
 	switch s.Kind {
 	case kindGroup:
@@ -296,7 +296,7 @@ func (s *Signature) linkError(errback protocol.Raw) {
 			task.linkError(errback)
 		}
 	case kindChord:
-		for _, task := range s.headerTasks() {
+		for _, task := range s.tasks { // not those of a header that is frozen
 			if task.Kind == kindChord {
 				task.linkError(errback)
 			}

@@ -95,3 +95,22 @@ def addto(self, x, sig=None, n=None):
 def ignored(self, *args, n=None):
     note(self, n, list(args))
     return "ignored"
+
+
+def flat(value):
+    return value if isinstance(value, int) else sum(map(flat, value)) if isinstance(value, list) else 1
+
+
+@app.task(name="c.mix", bind=True)
+def mix(self, *args, n=None):
+    """Makes one number of whatever it gets."""
+    note(self, n, list(args))
+    return flat(list(args)) + 1
+
+
+@app.task(name="c.again", bind=True, max_retries=3)
+def again(self, *args, n=None):
+    note(self, n, list(args))
+    if self.request.retries < 1:
+        raise self.retry(countdown=0, exc=KeyError("again"))
+    return flat(list(args)) + 1

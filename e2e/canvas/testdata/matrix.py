@@ -3,6 +3,7 @@ can be compared.
 
 Arguments: names of shapes; none: all."""
 import json
+import re
 import sys
 import time
 
@@ -12,6 +13,7 @@ from app import app
 from shapes import Labels, beyond, shapes
 
 client = app.backend.client
+UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def send(name):
@@ -59,6 +61,7 @@ class Names:
         text = json.dumps(value, sort_keys=True)
         for id_, name in self.names.items():
             text = text.replace(id_, name)
+        text = UUID.sub("<id>", text)  # of what neither ran nor is promised
         return json.loads(text)
 
 
@@ -89,14 +92,14 @@ def tree(result, names):
     if result is None:
         return None
     if isinstance(result, GroupResult):
-        return {"group": [tree(r, names) for r in result.results], "stored": meta(result.id, names)["status"]}
+        return {"group": [tree(r, names) for r in result.results]}
     return {"id": names.of(result.id, "task"), "stored": meta(result.id, names)}
 
 
 def seen(name, result):
     log = [json.loads(line) for line in client.lrange("log:" + name, 0, -1)]
     names = Names(log)
-    out = {"name": name, "tree": [tree(r, names) for r in parents(result)]}
+    out = {"name": name, "tree": [tree(r, names) for r in parents(result)], "stored": meta(result.id, names)["status"] if result is not None else None}
     ran = []
     for line in log:
         ran.append({
@@ -104,7 +107,7 @@ def seen(name, result):
             "group": bool(line["group"]), "retries": line["retries"], "args": line["args"], "stamps": line["stamps"], "chord": line["chord"], "nesting": line["nesting"],
             "stored": meta(line["id"], names) if line["id"] else None,
         })
-    out["ran"] = sorted(ran, key=lambda r: json.dumps([r["n"], r["retries"], r["args"]]))
+    out["ran"] = sorted(ran, key=lambda r: json.dumps(names.text([r["n"], r["retries"], r["args"]])))
     return names.text(out)
 
 
