@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,7 +22,16 @@ import (
 	"github.com/lovage-go/lovage/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs the tests; in a process that startProcess has started, a worker.
+func TestMain(m *testing.M) {
+	if url := os.Getenv("CANVAS_WORKER"); url != "" {
+		if err := work(url); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // fleet is a Redis database with the workers on it.
 type fleet struct {
@@ -52,7 +63,7 @@ func (f fleet) startGo(t *testing.T, config worker.Config) {
 		t.Fatal(err)
 	}
 	pool := &redis.Pool{MaxIdle: 4, Dial: func() (redis.Conn, error) { return redis.DialURL(f.url) }}
-	if err := register(w, pool); err != nil {
+	if err := register(w, pool, 0); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -23,7 +24,11 @@ type call struct {
 }
 
 // logged makes handlers that leave a line in the row's log, as testdata/app.py's do.
-type logged struct{ pool *redis.Pool }
+type logged struct {
+	pool *redis.Pool
+	// pause is how long each handler takes.
+	pause time.Duration
+}
 
 func (l logged) note(ctx context.Context, c call, args protocol.Raw) error {
 	r, _ := tasks.FromContext(ctx)
@@ -62,6 +67,9 @@ func (l logged) push(n string, line map[string]any) error {
 // handler wraps a function of the call into a Func that takes n by keyword.
 func (l logged) handler(run func(ctx context.Context, c call) (any, error)) tasks.Func {
 	return func(ctx context.Context, args []protocol.Raw, kwargs protocol.Object) (protocol.Raw, error) {
+		if l.pause > 0 {
+			time.Sleep(l.pause) // the task's work
+		}
 		c := call{args: args, n: kwargs.Text("n"), kw: kwargs}
 		result, err := run(ctx, c)
 		if err != nil {
@@ -107,8 +115,8 @@ func flat(value protocol.Raw) int {
 	return sum
 }
 
-func register(w *worker.Worker, pool *redis.Pool) error {
-	l := logged{pool}
+func register(w *worker.Worker, pool *redis.Pool, pause time.Duration) error {
+	l := logged{pool, pause}
 	for name, run := range map[string]func(context.Context, call) (any, error){
 		"c.add": func(ctx context.Context, c call) (any, error) {
 			return c.int(0) + c.int(1), l.note(ctx, c, c.fixed("0", "0"))

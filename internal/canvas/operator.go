@@ -33,8 +33,10 @@ func chainOr(a, b *Signature) *Signature {
 	if b.emptyGroup() {
 		return a
 	}
-	if b.Kind == kindGroup && len(b.tasks) == 1 {
-		return Or(a, b.unrolled())
+	if b.Kind == kindGroup {
+		if b = b.unrolled(); b.Kind != kindGroup {
+			return Or(a, b)
+		}
 	}
 	if b.Kind == kindChain {
 		whole := a

@@ -114,3 +114,14 @@ def again(self, *args, n=None):
     if self.request.retries < 1:
         raise self.retry(countdown=0, exc=KeyError("again"))
     return flat(list(args)) + 1
+
+
+@app.task(name="c.plain")
+def plain(x):
+    return x
+
+
+@app.task(name="c.count")
+def count(values):
+    assert values == list(range(len(values)))
+    return len(values)

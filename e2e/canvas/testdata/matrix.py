@@ -96,10 +96,22 @@ def tree(result, names):
     return {"id": names.of(result.id, "task"), "stored": meta(result.id, names)}
 
 
+def once(log):
+    """The log without the runs that had to be repeated because a worker died: those of a redelivered message. And what ran twice though its message came but once each time: it was sent twice."""
+    first, doubled = {}, []
+    for line in log:
+        key = json.dumps([line["n"], line["id"], line["retries"], line["args"]])
+        if key not in first:
+            first[key] = line
+        elif line["id"] and not line["redelivered"]:
+            doubled.append(line["n"])
+    return list(first.values()), doubled
+
+
 def seen(name, result):
-    log = [json.loads(line) for line in client.lrange("log:" + name, 0, -1)]
+    log, doubled = once([json.loads(line) for line in client.lrange("log:" + name, 0, -1)])
     names = Names(log)
-    out = {"name": name, "tree": [tree(r, names) for r in parents(result)], "stored": meta(result.id, names)["status"] if result is not None else None}
+    out = {"doubled": doubled, "name": name, "tree": [tree(r, names) for r in parents(result)], "stored": meta(result.id, names)["status"] if result is not None else None}
     ran = []
     for line in log:
         ran.append({
@@ -111,7 +123,7 @@ def seen(name, result):
     return names.text(out)
 
 
-def quiet(names, results, seconds=30):
+def quiet(names, results, seconds=60):
     """Waits until every shape has ended and nothing is on its way any more."""
     deadline = time.monotonic() + seconds
     open_ = set(names)
