@@ -179,7 +179,7 @@ func (l *life) chordUnlock(ctx context.Context, args []protocol.Raw, kwargs prot
 	if err != nil {
 		return nil, err
 	}
-	joined := canvas.Joined{}
+	joined := canvas.Joined{Polled: true}
 	for _, tuple := range tuples {
 		part, ready, err := l.readEnd(ctx, tuple)
 		if err != nil {

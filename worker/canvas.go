@@ -115,8 +115,10 @@ func (l *life) planned(plan *canvas.Plan) []transport.Effect {
 		effects = append(effects, transport.SetValue(l.chordKeys(group.ID).Base, []byte(group.Document), l.config.ResultExpires))
 	}
 	for _, send := range plan.Sends {
-		queue := firstOf(send.Queue, send.RoutingKey)
-		effects = append(effects, transport.Push(l.broker.Layout().Queue(queue, send.Priority), send.Message.AppendJSON(nil)))
+		data := send.Message.AppendJSON(nil)
+		for _, queue := range l.queuesOf(send) {
+			effects = append(effects, transport.Push(l.broker.Layout().Queue(queue, send.Priority), data))
+		}
 	}
 	for _, f := range plan.Failures {
 		task := &protocol.Task{ID: f.ID, GroupID: f.GroupID, ParentID: f.ParentID, Name: f.Task, Args: f.Args, Kwargs: f.Kwargs}
@@ -126,6 +128,21 @@ func (l *life) planned(plan *canvas.Plan) []transport.Effect {
 		effects = append(effects, l.revoke(plan.Revokes))
 	}
 	return effects
+}
+
+// queuesOf finds where a message goes: to its queue, or through its exchange.
+func (l *life) queuesOf(send canvas.Send) []string {
+	if send.Exchange == "" {
+		return []string{send.Queue}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	queues, err := l.broker.Route(ctx, send.Exchange, send.RoutingKey)
+	if err != nil {
+		l.log.Error("could not look up an exchange; the routing key is taken for the queue", zap.String("exchange", send.Exchange), zap.String("routing_key", send.RoutingKey), zap.Error(err))
+		return []string{send.RoutingKey}
+	}
+	return queues
 }
 
 // revoke tells all workers not to run tasks.

@@ -148,6 +148,7 @@ type outcome struct {
 	Hangs   bool
 	Refused string
 	Left    []string
+	Doubled []string
 	text    string
 }
 
@@ -235,6 +236,9 @@ func TestRandomCanvases(t *testing.T) {
 		}
 		if len(seen[1].Left) > 0 {
 			t.Fatalf("%s leaves %v", text, seen[1].Left)
+		}
+		if len(seen[0].Doubled) > 0 {
+			return // Celery sends some canvases (a group and a chord behind it, as a body) with one id for several tasks: which result is left is chance
 		}
 		for i := 1; i < len(seen); i++ {
 			if seen[0].Refused == "" && seen[i].text != seen[0].text {

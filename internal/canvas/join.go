@@ -15,6 +15,8 @@ type Joined struct {
 	Parts []protocol.Raw
 	// Group is the document of the saved group result, for a header that is not flat; nil for none.
 	Group protocol.Raw
+	// Polled tells that celery.chord_unlock has gathered the results: its ChordError names no member.
+	Polled bool
 }
 
 // end is one part, read.
@@ -102,6 +104,9 @@ func (j Joined) failure(e end) (cause protocol.Exception, failure *protocol.Exce
 	if len(j.Group) > 0 {
 		failure = chordError("Join error: " + cause.Repr())
 		return *failure, failure
+	}
+	if j.Polled {
+		return cause, chordError(cause.Repr())
 	}
 	return cause, chordError(fmt.Sprintf("Dependency %s raised %s", e.id, cause.Repr()))
 }

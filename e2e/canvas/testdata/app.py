@@ -2,15 +2,19 @@
 import json
 import os
 
+import redis
 from celery import Celery, signature
 
-app = Celery("app", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
+PREFIX = os.environ.get("PREFIX", "")
+broker = redis.Redis.from_url(os.environ["BROKER"])  # where the logs are, too
+
+app = Celery("app", broker=os.environ["BROKER"], backend=os.environ.get("BACKEND", os.environ["BROKER"]))
 app.conf.update(
     worker_hijack_root_logger=False,
     task_acks_late=True,
     result_chord_join_timeout=10,
-    broker_transport_options={"visibility_timeout": 3600},
-    result_backend_transport_options={"result_chord_ordered": not os.environ.get("UNORDERED")},
+    broker_transport_options={"visibility_timeout": 3600, "global_keyprefix": PREFIX},
+    result_backend_transport_options={"result_chord_ordered": not os.environ.get("UNORDERED"), "global_keyprefix": PREFIX},
 )
 
 
@@ -22,7 +26,7 @@ def note(self, n, args):
         "redelivered": bool((r.delivery_info or {}).get("redelivered")), "stamps": r.stamps or {}, "nesting": r.replaced_task_nesting or 0,
         "chord": bool(r.chord),
     }
-    app.backend.client.rpush("log:" + (n or "?").split(":")[0], json.dumps(line))
+    broker.rpush("log:" + (n or "?").split(":")[0], json.dumps(line))
 
 
 @app.task(name="c.add", bind=True)
@@ -72,7 +76,7 @@ def errback(self, task_id, n=None):
 @app.task(name="c.errback3")
 def errback3(request, exc, traceback, n=None):
     line = {"n": n, "task": "c.errback3", "id": "", "parent": "", "root": "", "group": "", "retries": 0, "args": [request.id, repr(exc)], "redelivered": False, "stamps": {}, "nesting": 0, "chord": False}
-    app.backend.client.rpush("log:" + n.split(":")[0], json.dumps(line))
+    broker.rpush("log:" + n.split(":")[0], json.dumps(line))
 
 
 @app.task(name="c.replace", bind=True)

@@ -9,7 +9,7 @@ import time
 
 from celery.result import AsyncResult, GroupResult
 
-from app import app
+from app import PREFIX, app, broker
 from shapes import Labels, beyond, shapes
 
 client = app.backend.client
@@ -81,6 +81,8 @@ def meta(id_, names):
     if not raw:
         return {"status": "PENDING"}
     doc = json.loads(raw)
+    if doc["status"] == "FAILURE" and not doc.get("group_id") and not doc.get("parent_id"):
+        doc["children"] = []  # of a chord's body that cannot run they are those of the last member, which is chance
     return {
         "status": doc["status"], "result": doc["result"], "traceback": bool(doc["traceback"]), "children": children(doc["children"], names),
         "done": bool(doc["date_done"]), "parent": names.above(doc.get("parent_id"), "parent"), "group": bool(doc.get("group_id")),
@@ -109,7 +111,7 @@ def once(log):
 
 
 def seen(name, result):
-    log, doubled = once([json.loads(line) for line in client.lrange("log:" + name, 0, -1)])
+    log, doubled = once([json.loads(line) for line in broker.lrange("log:" + name, 0, -1)])
     names = Names(log)
     out = {"doubled": doubled, "name": name, "tree": [tree(r, names) for r in parents(result)], "stored": meta(result.id, names)["status"] if result is not None else None}
     ran = []
@@ -132,7 +134,7 @@ def quiet(names, results, seconds=60):
         time.sleep(0.02)
     still = 0
     while still < 5 and time.monotonic() < deadline:
-        busy = sum(client.llen(q) for q in ("a", "b", "celery")) + client.hlen("unacked")
+        busy = sum(broker.llen(PREFIX + q) for q in ("a", "b", "celery")) + broker.hlen(PREFIX + "unacked")
         still = 0 if busy else still + 1
         time.sleep(0.02)
     return open_
@@ -152,10 +154,10 @@ def left(names):
     """The chord keys that are still there, by shape."""
     groups = {}
     for name in names:
-        for line in client.lrange("log:" + name, 0, -1):
+        for line in broker.lrange("log:" + name, 0, -1):
             groups[json.loads(line)["group"]] = name
-    keys = (k.decode() for k in client.keys("celery-taskset-meta-*") if k[-2:] in (b".j", b".t", b".s"))
-    return sorted(groups.get(k[len("celery-taskset-meta-"):-2], "?") + k[-2:] for k in keys)
+    keys = (k.decode() for k in client.keys(PREFIX + "celery-taskset-meta-*") if k[-2:] in (b".j", b".t", b".s"))
+    return sorted(groups.get(k[len(PREFIX + "celery-taskset-meta-"):-2], "?") + k[-2:] for k in keys)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from celery import chain, chord, group
 from celery.result import result_from_tuple
 
 import matrix
-from app import app
+from app import PREFIX, app, broker
 
 client = app.backend.client
 
@@ -56,7 +56,7 @@ def idle(result):
     """Waits until nothing is on its way any more; whether the result is still open then."""
     still, deadline = 0, time.monotonic() + 20
     while still < 6 and time.monotonic() < deadline:
-        busy = sum(client.llen(q) for q in ("a", "b", "celery")) + client.hlen("unacked")
+        busy = sum(broker.llen(PREFIX + q) for q in ("a", "b", "celery")) + broker.hlen(PREFIX + "unacked")
         still = 0 if busy else still + 1
         time.sleep(0.004)
     return result is not None and not matrix.settled(result)
