@@ -54,7 +54,11 @@ func TestTarget(t *testing.T) {
 }
 
 func TestAClaimIsBoundedByCountAndBytes(t *testing.T) {
-	for name, row := range map[string]struct{ want, average, claim int }{
+	for name, row := range map[string]struct {
+		want    int
+		average int64
+		claim   int
+	}{
 		"few are wanted":                {3, 1000, 3},
 		"nothing is known of the size":  {2000, 0, claimMost},
 		"small messages":                {2000, 1000, claimMost},

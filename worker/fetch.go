@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,7 +25,7 @@ type fetcher struct {
 	// unsure is set when the answer of a claim was lost: until that time the session looks for claims that it does not know.
 	unsure   time.Time
 	looked   time.Time
-	average  int // size of recent messages
+	average  atomic.Int64 // size of recent messages
 	waiters  map[waitKey]*transport.Waiter
 	lastPoll time.Time
 }
@@ -71,7 +72,7 @@ func (f *fetcher) round(ctx context.Context) error {
 		}
 		return nil
 	}
-	want, budget = atOnce(want, f.average), min(budget, 2*claimBytes)
+	want, budget = atOnce(want, f.average.Load()), min(budget, 2*claimBytes)
 	taken, err := f.takeDue(ctx, want, budget)
 	if err != nil || taken >= want {
 		return err
@@ -95,8 +96,8 @@ const (
 )
 
 // atOnce is how many of the wanted messages to claim in one step, when they have the given size on average.
-func atOnce(want, average int) int {
-	return min(want, claimMost, max(1, claimBytes/max(1, average)))
+func atOnce(want int, average int64) int {
+	return min(want, claimMost, int(max(1, claimBytes/max(1, average))))
 }
 
 // rotated starts with another queue each time (kombu's round robin).
@@ -131,19 +132,21 @@ func (f *fetcher) takeDue(ctx context.Context, want int, budget int64) (int, err
 	return taken, nil
 }
 
-// deliver hands claims to the runners.
+// deliver hands claims to the runners. The waits of an idle worker call it at once.
 func (f *fetcher) deliver(claims []transport.Claim) {
 	if len(claims) == 0 {
 		return
 	}
 	now := time.Now()
+	average := f.average.Load()
 	batch := make([]job, len(claims))
 	jobs := make([]*job, len(claims))
 	for i, claim := range claims {
 		batch[i] = job{claim: claim, since: now}
 		jobs[i] = &batch[i]
-		f.average += (claim.Size - f.average) / 16
+		average += (int64(claim.Size) - average) / 16
 	}
+	f.average.Store(average)
 	f.held.add(jobs)
 	f.flow.claimed(len(jobs))
 	for _, j := range jobs {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ func waitTimeout(lease time.Duration) time.Duration { return min(10*time.Second,
 
 type waited struct {
 	key    waitKey
-	claims []transport.Claim
+	claims int
 	err    error
 }
 
@@ -28,10 +29,15 @@ func (f *fetcher) idle(ctx context.Context) error {
 	outstanding := 0
 	begin := func(key waitKey) {
 		outstanding++
-		waiter, most := f.waiter(key), max(1, atOnce(f.flow.want(), f.average)/len(f.config.Queues))
+		waiter, most := f.waiter(key), max(1, atOnce(f.flow.want(), f.average.Load())/len(f.config.Queues))
 		waiting.Go(func() {
 			claims, err := waiter.Wait(ctx, waitTimeout(f.config.Lease), most, max(1, min(2*claimBytes, f.config.PrefetchBytes-f.held.bytes())))
-			results <- waited{key, claims, err}
+			// Here, not by whoever reads results, and the runner before the next wait: a task that comes alone is to start at once.
+			f.deliver(claims)
+			if len(claims) == 1 {
+				runtime.Gosched()
+			}
+			results <- waited{key, len(claims), err}
 		})
 	}
 	for _, key := range f.waitKeys() {
@@ -47,11 +53,10 @@ func (f *fetcher) idle(ctx context.Context) error {
 		select {
 		case r := <-results:
 			outstanding--
-			f.deliver(r.claims)
 			if r.err != nil {
 				failure = errors.Join(failure, r.err)
 				interrupt()
-			} else if len(r.claims) > 1 || f.flow.want() == 0 {
+			} else if r.claims > 1 || f.flow.want() == 0 {
 				interrupt() // there are more, or no place for more
 			} else if ctx.Err() == nil {
 				begin(r.key)

@@ -17,13 +17,14 @@
 -- Returns a flat list of groups: index of the source (from 1), count, then the messages; a message above the size as {size, tail}.
 -- Sequence numbers follow the order of the reply. Error LEASELOST when the worker is not registered: nothing was moved.
 -- When Redis is full the first pop is still allowed, and after it the writes are: a claim never stops half way.
+local call = redis.call
 local first, most, budget, large, width = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local taken, bytes, now = 0, 0, nil
 local reply, empty = {}, {}
 
 local function record(source, messages)
   if not now then
-    local t = redis.call('TIME')
+    local t = call('TIME')
     now = string.format('%.6f', t[1] + t[2] / 1000000)
   end
   local tail, fields, index, seqs = ARGV[7 + source], {}, {}, {}
@@ -41,9 +42,9 @@ local function record(source, messages)
       reply[#reply + 1] = message
     end
   end
-  redis.call('HSET', KEYS[2], unpack(fields))
-  redis.call('ZADD', KEYS[3], unpack(index))
-  redis.call('SADD', KEYS[4], unpack(seqs))
+  call('HSET', KEYS[2], unpack(fields))
+  call('ZADD', KEYS[3], unpack(index))
+  call('SADD', KEYS[4], unpack(seqs))
 end
 
 -- Takes up to want messages from one list. What goes past the byte budget is put back where it was.
@@ -55,7 +56,7 @@ local function take(source, want)
       count = math.max(1, math.floor((budget - bytes) / math.max(1, bytes / taken)))
     end
     count = math.min(want, count, 1000)
-    local popped = redis.call('RPOP', key, count)
+    local popped = call('RPOP', key, count)
     if not popped or #popped == 0 then
       empty[source] = true
       return
@@ -63,7 +64,7 @@ local function take(source, want)
     local keep = {}
     for i, message in ipairs(popped) do
       if bytes >= budget then
-        for j = #popped, i, -1 do redis.call('RPUSH', key, popped[j]) end
+        for j = #popped, i, -1 do call('RPUSH', key, popped[j]) end
         break
       end
       keep[i] = message
@@ -78,7 +79,7 @@ local function take(source, want)
   end
 end
 
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+if not call('ZSCORE', KEYS[1], ARGV[1]) then
   return redis.error_reply('LEASELOST worker ' .. ARGV[1] .. ' holds no lease')
 end
 local sources = #KEYS - 4
