@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 comma := ,
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo stop dev test race fuzz bench lint golden clean
+.PHONY: help setup build demo stop dev test race fuzz bench canvas lint golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s)
 
 bench: setup ## Lovage beside its peers: tables in artifacts/; ONLY=noop,latency,... ROUNDS=3 FULL=1
 	cd bench/peers && GOFLAGS=-mod=mod ROUNDS=$(ROUNDS) FULL=$(FULL) go test -run '^$$' -bench '^BenchmarkSideBySide$$$(if $(ONLY),/^($(subst $(comma),|,$(ONLY)))$$)' -benchtime 1x -timeout 90m .
+
+canvas: setup ## the long form of the canvas tests: 2,000 random canvases, 20 rounds of kill -9, chords of 100,000 beside Celery's
+	CANVAS_CASES=2000 CANVAS_ROUNDS=20 go test -count=1 -v -run 'Random|Killed' -timeout 25m ./e2e/canvas
+	go test -run '^$$' -bench Chord -benchtime 1x -timeout 25m ./e2e/canvas
 
 lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...

@@ -72,18 +72,20 @@ func (r *AsyncResult) Meta(ctx context.Context) (*protocol.Result, error) {
 }
 
 // Get waits until the task has ended or ctx does, and stores its result in the value that target points to (nil: it is not wanted). A task that failed or
-// was revoked is a *TaskError. It waits for ever on a task whose result is never stored: give ctx a deadline.
+// was revoked is a *TaskError; so is, as in Celery, one before it in its canvas. It waits for ever on a task whose result is never stored: give ctx a deadline.
 func (r *AsyncResult) Get(ctx context.Context, target any) error {
+	if err := r.parentError(ctx); err != nil {
+		return err
+	}
 	meta, err := r.wait(ctx)
 	if err != nil {
 		return fmt.Errorf("wait for task %s: %w", r.ID, err)
 	}
 	if meta.Status != protocol.Success {
-		exception, err := protocol.DecodeException(meta.Result)
-		if err != nil {
-			exception = protocol.Exception{Type: meta.Status, Args: []protocol.Raw{meta.Result}}
+		if err := r.parentError(ctx); err != nil {
+			return err
 		}
-		return &TaskError{ID: r.ID, State: meta.Status, Exception: exception, Traceback: meta.Traceback}
+		return taskError(r.ID, meta)
 	}
 	switch target := target.(type) {
 	case nil:
@@ -97,6 +99,48 @@ func (r *AsyncResult) Get(ctx context.Context, target any) error {
 		}
 		return nil
 	}
+}
+
+func taskError(id string, meta *protocol.Result) error {
+	exception, err := protocol.DecodeException(meta.Result)
+	if err != nil {
+		exception = protocol.Exception{Type: meta.Status, Args: []protocol.Raw{meta.Result}}
+	}
+	return &TaskError{ID: id, State: meta.Status, Exception: exception, Traceback: meta.Traceback}
+}
+
+// mostParents bounds how many results before a task are looked at for a failure.
+const mostParents = 1000
+
+// parentError is the failure of what comes before the task, the first first, as AsyncResult.get raises it (follow_parents).
+func (r *AsyncResult) parentError(ctx context.Context) error {
+	if r.Parent == nil {
+		return nil
+	}
+	var ids []string
+	for p := r.Parent; p != nil; {
+		before := p.ids()
+		if len(ids)+len(before) > mostParents {
+			break
+		}
+		ids = append(before, ids...)
+		switch result := p.(type) {
+		case *AsyncResult:
+			p = result.Parent
+		case *GroupResult:
+			p = result.Parent
+		}
+	}
+	for _, id := range ids {
+		meta, err := r.client.Result(id).Meta(ctx)
+		if err != nil {
+			return err
+		}
+		if meta.Status == protocol.Failure || meta.Status == protocol.Revoked {
+			return taskError(id, meta)
+		}
+	}
+	return nil
 }
 
 // wait waits for a final state. When the connection breaks it makes a new one and looks again.

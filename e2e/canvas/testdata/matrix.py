@@ -13,6 +13,7 @@ from app import PREFIX, app, broker
 from shapes import Labels, beyond, shapes
 
 client = app.backend.client
+JOIN = re.compile(r"Join error: ValueError\('no [0-9]+'\)")
 UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -62,6 +63,7 @@ class Names:
         for id_, name in self.names.items():
             text = text.replace(id_, name)
         text = UUID.sub("<id>", text)  # of what neither ran nor is promised
+        text = JOIN.sub("Join error: one of them", text)  # which of several failures Celery finds first in a header that is not flat is chance: it looks in a set
         return json.loads(text)
 
 
@@ -100,13 +102,14 @@ def tree(result, names):
 
 def once(log):
     """The log without the runs that had to be repeated because a worker died: those of a redelivered message. And what ran twice though its message came but once each time: it was sent twice."""
-    first, doubled = {}, []
+    first, fresh, doubled = {}, set(), []
     for line in log:
-        key = json.dumps([line["n"], line["id"], line["retries"], line["args"]])
-        if key not in first:
-            first[key] = line
-        elif line["id"] and not line["redelivered"]:
-            doubled.append(line["n"])
+        first.setdefault(json.dumps([line["n"], line["id"], line["retries"], line["args"]]), line)
+        if line["id"] and not line["redelivered"]:
+            attempt = (line["n"], line["id"], line["retries"], line["nesting"])
+            if attempt in fresh:
+                doubled.append(line["n"])
+            fresh.add(attempt)
     return list(first.values()), doubled
 
 

@@ -4,10 +4,10 @@ import sys
 import uuid
 
 from celery import chain, chord, group
-from celery.result import AsyncResult, GroupResult, ResultSet
+from celery.result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 
 from app import app
-
+app.conf.task_default_queue = "a"
 mix = app.tasks["c.mix"]
 
 
@@ -59,6 +59,7 @@ out["map"] = outcome(sent("celery.map", dict(t()), [[1], [2, 3]]))
 out["map by name"] = outcome(sent("celery.map", task=dict(t()), it=[1, 2]))
 out["starmap"] = outcome(sent("celery.starmap", dict(t()), [[1, 2], [3]]))
 out["map of nothing"] = outcome(sent("celery.map", dict(t()), []))
+out["chunks"] = outcome(result_from_tuple(sent("celery.chunks", dict(t()), [[1], [2], [3]], 2).get(timeout=20), app=app))
 out["chain"] = outcome(sent("celery.chain"))
 out["backend_cleanup"] = outcome(sent("celery.backend_cleanup"))
 ids = [str(uuid.uuid4()) for _ in range(2)]
