@@ -276,3 +276,24 @@ func refused(server *testenv.RedisServer) int {
 	_, _ = fmt.Sscan(strings.TrimSpace(strings.SplitN(rest+"\n", "\n", 2)[0]), &n)
 	return n
 }
+
+func TestSignaturesThatCannotBeSent(t *testing.T) {
+	server := testenv.Redis(t)
+	c := newClient(t, client.Config{BrokerURL: server.URL()})
+	bad, empty := client.S(client.Task{}), client.Signature{}
+	for name, s := range map[string]client.Signature{
+		"empty": empty, "no name": bad, "chain": client.Chain(add(1, 2), bad), "group": client.Group(empty), "header": client.Chord([]client.Signature{bad}, add()),
+		"no body": client.Chord([]client.Signature{add(1, 2)}, empty), "callback": add(1, 2).Link(bad), "errback": add(1, 2).LinkError(empty), "stamp": add(1, 2).Stamp(map[string]any{"a": make(chan int)}),
+		"chunks": client.Chunks(client.Task{Name: "x"}, nil, 0), "argument": client.S(client.Task{Name: "x", Args: []any{make(chan int)}}),
+	} {
+		if _, err := c.Apply(minute(t), s); err == nil {
+			t.Errorf("%s was sent", name)
+		}
+		if _, err := s.Raw(); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if keys := server.Strings("KEYS", "*"); len(keys) != 0 {
+		t.Errorf("keys: %v", keys)
+	}
+}

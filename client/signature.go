@@ -54,10 +54,14 @@ func Group(members ...Signature) Signature {
 // Chord runs body with the list of the results of the header when all of them are there (chord).
 func Chord(header []Signature, body Signature) Signature {
 	members, err := nodes(header)
-	if err = errors.Join(err, body.err); err != nil {
-		return Signature{err: fmt.Errorf("chord: %w", err)}
+	if err != nil {
+		return Signature{err: fmt.Errorf("chord: header: %w", err)}
 	}
-	return Signature{node: canvas.NewChord(members, body.node.Clone())}
+	bodies, err := nodes([]Signature{body})
+	if err != nil {
+		return Signature{err: fmt.Errorf("chord: body: %w", err)}
+	}
+	return Signature{node: canvas.NewChord(members, bodies[0])}
 }
 
 // Chunks runs a task for each of the argument lists, n of them in one message (task.chunks(it, n).group()).

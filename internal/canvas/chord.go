@@ -144,7 +144,9 @@ func cloneWithMembers(s *Signature) *Signature {
 			s.tasks[i] = cloneWithMembers(task)
 		}
 	case kindChord:
-		s.body = cloneWithMembers(s.body)
+		if s.body != nil {
+			s.body = cloneWithMembers(s.body)
+		}
 	}
 	return s
 }
@@ -161,7 +163,9 @@ func linkErrorToBody(s *Signature, errback protocol.Raw, runsAsGroup bool) {
 			linkErrorToBody(task, errback, false)
 		}
 	case kindChord:
-		linkErrorToBody(s.body, errback, true)
+		if s.body != nil {
+			linkErrorToBody(s.body, errback, true)
+		}
 	default:
 		s.linkError(errback)
 	}

@@ -25,8 +25,16 @@ func Or(a, b *Signature) *Signature {
 
 func chordOr(a, b *Signature) *Signature {
 	chord := a.clone()
-	chord.body = Or(chord.body, b)
+	chord.body = behind(chord.body, b)
 	return chord
+}
+
+// behind puts b behind a chord's body.
+func behind(body, b *Signature) *Signature {
+	if body == nil {
+		return b
+	}
+	return Or(body, b)
 }
 
 func chainOr(a, b *Signature) *Signature {
@@ -51,7 +59,7 @@ func chainOr(a, b *Signature) *Signature {
 			return b
 		}
 		if last := tasks[len(tasks)-1]; last.Kind == kindChord {
-			last.body = Or(last.body, b)
+			last.body = behind(last.body, b)
 			return newChain(tasks)
 		}
 		return newChain(append(tasks, b))
@@ -66,14 +74,14 @@ func chainOrTask(a, b *Signature) *Signature {
 		chain := a.clone()
 		chain.tasks[n-1] = newChord(chain.tasks[n-1], b)
 		if n > 1 && chain.tasks[n-2].Kind == kindChord { // two chords in a row: the second belongs to the body of the first
-			chain.tasks[n-2].body = Or(chain.tasks[n-2].body, chain.tasks[n-1])
+			chain.tasks[n-2].body = behind(chain.tasks[n-2].body, chain.tasks[n-1])
 			chain.tasks = chain.tasks[:n-1]
 		}
 		return chain
 	}
 	if n > 0 && a.tasks[n-1].Kind == kindChord && b.Kind != kindChord {
 		chain := a.clone()
-		chain.tasks[n-1].body = Or(chain.tasks[n-1].body, b)
+		chain.tasks[n-1].body = behind(chain.tasks[n-1].body, b)
 		return chain
 	}
 	return newChain(append(unchain(a), b))

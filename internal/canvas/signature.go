@@ -282,6 +282,9 @@ func (s *Signature) link(callback protocol.Raw) error {
 		c.Immutable = true
 		return s.tasks[0].link(c.Raw())
 	case kindChord:
+		if s.body == nil {
+			return errNoBody
+		}
 		return s.body.link(callback)
 	}
 	s.options.appendTo("link", callback)
