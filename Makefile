@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 comma := ,
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo stop dev test race fuzz bench canvas lint golden clean
+.PHONY: help setup build demo stop dev test race chaos fuzz bench canvas lint golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ test: setup ## all tests, against real Redis, PostgreSQL and Celery
 
 race: setup ## the tests of the concurrent packages under the race detector
 	go test -count=1 -race -timeout 25m ./worker/... ./internal/transport/... ./tasks/... ./client/...
+
+chaos: setup ## the fault tests in full size, about an hour; ONLY=Kill runs those whose name matches
+	go test -count=1 -v -run '$(or $(ONLY),.)' -timeout 120m ./chaos -args -full
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	@setup/fuzz.sh $(or $(FUZZTIME),30s)

@@ -57,6 +57,38 @@ func TestParked(t *testing.T) {
 	}
 }
 
+// TestMalformed: hundreds of malformed messages among good ones. The good ones run, the bad ones are in the dead letters, and the worker stays small.
+func TestMalformed(t *testing.T) {
+	f := newField(t)
+	p := f.start(f.options())
+	bad := testenv.Malformed(t, work{ID: "pattern", Millis: 1}.message(t))
+	if len(bad) < 300 {
+		t.Errorf("only %d malformed messages", len(bad))
+	}
+	rounds := sized(10, 1)
+	most := int64(0)
+	for round := range rounds {
+		for n, message := range bad {
+			f.server.Do("LPUSH", "celery", message)
+			f.send(work{ID: fmt.Sprint("good", round, "-", n), Millis: 1})
+			if n%20 == 0 {
+				most = max(most, p.RSS())
+			}
+		}
+		f.awaitSettled(2 * time.Minute)
+		most = max(most, p.RSS())
+	}
+	buried := f.server.Int("ZCARD", "lovage:deadletter")
+	f.verdict(fmt.Sprintf("%d malformed among them, %d in the dead letters, the worker's RSS at most %.0f MB", rounds*len(bad), buried, float64(most)/1e6))
+	if buried != rounds*len(bad) {
+		t.Errorf("%d of %d malformed messages are in the dead letters", buried, rounds*len(bad))
+	}
+	// 64 MiB of claims and 64 MiB of one inflated body are allowed, and twice that for what is garbage by then.
+	if most > 300e6 {
+		t.Errorf("the worker's RSS was %d", most)
+	}
+}
+
 // sizes are a process's reports about itself, one a second.
 func (f *field) sizes(pid int) (memory, goroutines, descriptors []float64) {
 	for _, line := range f.ledger.Strings("LRANGE", fmt.Sprint("size:", pid), 0, -1) {

@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -21,62 +20,13 @@ import (
 
 func countLines(text, part string) int { return strings.Count(text, part) }
 
-// malformed makes bad messages out of a good one.
-func malformed(t *testing.T, good []byte) [][]byte {
-	t.Helper()
-	var bad [][]byte
-	for i := 0; i < len(good); i += 3 {
-		bad = append(bad, good[:i])
-	}
-	for _, header := range []string{"task", "id", "retries", "eta", "expires", "timelimit", "compression"} {
-		for _, value := range []string{`{"a": 1}`, `[1, 2, 3]`, `"\u0000x"`, `"nonsense"`} {
-			m, err := protocol.DecodeMessage(good, protocol.Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if header == "task" || header == "id" { // any text is a name
-				if value[0] == '"' {
-					continue
-				}
-			}
-			m.Headers = m.Headers.Set(header, protocol.Raw(value))
-			bad = append(bad, m.AppendJSON(nil))
-		}
-	}
-	bodies := []string{"!!!!", "bm90IGpzb24=", "e30=", "W10=", "W3t9LCBbXSwge31d", strings.Repeat("W", 5)}
-	for _, body := range bodies {
-		m, _ := protocol.DecodeMessage(good, protocol.Limits{})
-		m.Body = []byte(body)
-		bad = append(bad, m.AppendJSON(nil))
-	}
-	deep := `[[` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `], {}, {}]`
-	for _, contentType := range []string{"application/x-python-serialize", "application/unheard-of", "application/x-msgpack", "application/data", ""} {
-		m, _ := protocol.DecodeMessage(good, protocol.Limits{})
-		m.ContentType = contentType
-		bad = append(bad, m.AppendJSON(nil))
-	}
-	m, _ := protocol.DecodeMessage(good, protocol.Limits{})
-	m.Body, m.Properties.BodyEncoding = []byte(deep), ""
-	bad = append(bad, m.AppendJSON(nil))
-	// A bomb: 1 GB of zeros as 1 MB of zlib.
-	m, _ = protocol.DecodeMessage(good, protocol.Limits{})
-	bomb, err := protocol.Deflate("zlib", make([]byte, 1<<30))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Body = base64.StdEncoding.AppendEncode(nil, bomb)
-	m.Headers = m.Headers.Set("compression", protocol.Quote("application/x-gzip"))
-	bad = append(bad, m.AppendJSON(nil))
-	return append(bad, []byte("\x00\x00\x00"), []byte("\xff\xfe{"), []byte("null"), []byte("[]"), []byte("{}"), []byte(`{"body": 1}`), []byte(`{"body": "", "headers": [], "properties": 3}`))
-}
-
 func TestMalformedMessagesAreBuriedByteForByteAmongGoodOnes(t *testing.T) {
 	server := testenv.Redis(t)
 	c := newClient(t, server)
 	send(t, c, client.Task{Name: "good", Args: []any{1, "two"}})
 	good := []byte(server.Strings("LRANGE", "celery", 0, 0)[0])
 	server.Do("DEL", "celery")
-	bad := malformed(t, good)
+	bad := testenv.Malformed(t, good)
 	if len(bad) < 300 {
 		t.Fatalf("only %d malformed messages", len(bad))
 	}

@@ -63,7 +63,8 @@ func (f *fetcher) idle(ctx context.Context) error {
 			}
 		case <-poll.C:
 			f.fresh = false
-			if err := f.poll(ctx); err != nil || f.fresh {
+			// An answer was lost a short while ago: what it claimed is looked for between waits, not beside them.
+			if err := f.poll(ctx); err != nil || f.fresh || f.mayLook() {
 				failure = errors.Join(failure, ignoreEnd(ctx, err))
 				interrupt()
 			}
