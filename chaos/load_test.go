@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lovage-go/lovage/internal/testenv"
+	"github.com/lovage-go/lovage/internal/testenv/malformed"
 )
 
 // TestParked: tasks with random due times. Parked, they cost the worker nothing; they start when due; the workers are killed at half time.
@@ -61,7 +62,7 @@ func TestParked(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	f := newField(t)
 	p := f.start(f.options())
-	bad := testenv.Malformed(t, work{ID: "pattern", Millis: 1}.message(t))
+	bad := malformed.Messages(t, work{ID: "pattern", Millis: 1}.message(t))
 	if len(bad) < 300 {
 		t.Errorf("only %d malformed messages", len(bad))
 	}

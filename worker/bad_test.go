@@ -13,6 +13,7 @@ import (
 
 	"github.com/lovage-go/lovage/client"
 	"github.com/lovage-go/lovage/internal/testenv"
+	"github.com/lovage-go/lovage/internal/testenv/malformed"
 	"github.com/lovage-go/lovage/protocol"
 	"github.com/lovage-go/lovage/tasks"
 	"github.com/lovage-go/lovage/worker"
@@ -26,7 +27,7 @@ func TestMalformedMessagesAreBuriedByteForByteAmongGoodOnes(t *testing.T) {
 	send(t, c, client.Task{Name: "good", Args: []any{1, "two"}})
 	good := []byte(server.Strings("LRANGE", "celery", 0, 0)[0])
 	server.Do("DEL", "celery")
-	bad := testenv.Malformed(t, good)
+	bad := malformed.Messages(t, good)
 	if len(bad) < 300 {
 		t.Fatalf("only %d malformed messages", len(bad))
 	}

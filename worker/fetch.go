@@ -155,7 +155,9 @@ func (f *fetcher) deliver(claims []transport.Claim) {
 }
 
 // mayLook tells whether it is time to look for lost claims.
-func (f *fetcher) mayLook() bool { return time.Now().Before(f.unsure) && time.Since(f.looked) >= time.Second }
+func (f *fetcher) mayLook() bool {
+	return time.Now().Before(f.unsure) && time.Since(f.looked) >= time.Second
+}
 
 // findOrphans looks, for a minute after a broken connection, for claims that were made for this session by a script whose answer was lost.
 func (f *fetcher) findOrphans(ctx context.Context) error {

@@ -1,4 +1,5 @@
-package testenv
+// Package malformed makes messages that no worker can run, for the tests.
+package malformed
 
 import (
 	"encoding/base64"
@@ -8,9 +9,9 @@ import (
 	"github.com/lovage-go/lovage/protocol"
 )
 
-// Malformed makes more than 300 bad messages out of a good one: cut off, with headers of wrong types, bodies that are none, content types that nobody reads, nested too deeply,
+// Messages makes more than 300 bad messages out of a good one: cut off, with headers of wrong types, bodies that are none, content types that nobody reads, nested too deeply,
 // a bomb of 1 GB.
-func Malformed(tb testing.TB, good []byte) [][]byte {
+func Messages(tb testing.TB, good []byte) [][]byte {
 	tb.Helper()
 	var bad [][]byte
 	for i := 0; i < len(good); i += 3 {
