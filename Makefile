@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 comma := ,
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo stop dev test race chaos fuzz bench canvas lint golden clean
+.PHONY: help setup build demo stop dev test race chaos fuzz bench bench-template test-effects canvas lint golden clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: ## install what is missing (Redis, PostgreSQL, Python environments); root only for Debian packages
 	@setup/setup.sh
@@ -40,6 +40,12 @@ bench: setup ## Lovage beside its peers: tables in artifacts/; ONLY=noop,latency
 canvas: setup ## the long form of the canvas tests: 2,000 random canvases, 20 rounds of kill -9, chords of 100,000 beside Celery's
 	CANVAS_CASES=2000 CANVAS_ROUNDS=20 go test -count=1 -v -run 'Random|Killed' -timeout 25m ./e2e/canvas
 	go test -run '^$$' -bench Chord -benchtime 1x -timeout 25m ./e2e/canvas
+
+bench-template: setup ## the task template beside the same by hand in Python, and River: one effect, one commit, one ledger row a task
+	cd bench/template && go test -run '^$$' -bench . -benchtime 1x -timeout 30m .
+
+test-effects: setup ## the tests of effects once at full size: 1,000 triggers, 500 kills, a million rows, a minute of switches
+	LOVAGE_FULL=1 go test -count=1 -v -timeout 60m ./once ./cache ./ledger ./outbox ./cmd/lovage ./examples/insurance
 
 lint: ## vet and staticcheck
 	go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
